@@ -38,22 +38,25 @@ func (s Settings) Evaluations() int { return s.Steps * s.Samples }
 // and the model's metadata may each be right and not fit together.
 func (s Settings) Check() error {
 	var faults []error
-	need := func(ok bool, format string, args ...any) {
-		if !ok {
-			faults = append(faults, fmt.Errorf(format, args...))
-		}
+	if s.Steps < 0 {
+		faults = append(faults, fmt.Errorf("steps must not be negative, not %d", s.Steps))
 	}
-	positive := func(v float64) bool { return v > 0 && !math.IsInf(v, 1) }
-	need(s.Steps >= 0, "steps must not be negative, not %d", s.Steps)
-	need(s.Samples >= 1, "samples must be at least 1, not %d", s.Samples)
-	need(s.Sampler.known(), "sampler must be %q or %q, not %q", ODE, Ancestral, s.Sampler)
-	need(positive(s.Schedule.SigmaMin), "sigma_min must be positive, not %v", s.Schedule.SigmaMin)
-	need(positive(s.Schedule.SigmaMax), "sigma_max must be positive, not %v", s.Schedule.SigmaMax)
-	need(s.Schedule.SigmaMin < s.Schedule.SigmaMax, "sigma_min (%v) must be below sigma_max (%v)", s.Schedule.SigmaMin, s.Schedule.SigmaMax)
-	need(positive(s.Schedule.Rho), "rho must be positive, not %v", s.Schedule.Rho)
-	need(positive(float64(s.Scale.Luma)) && positive(float64(s.Scale.Chroma)), "residual scales must be positive, not %v and %v", s.Scale.Luma, s.Scale.Chroma)
+	if s.Samples < 1 {
+		faults = append(faults, fmt.Errorf("samples must be at least 1, not %d", s.Samples))
+	}
+	if !s.Sampler.known() {
+		faults = append(faults, fmt.Errorf("sampler must be %q or %q, not %q", ODE, Ancestral, s.Sampler))
+	}
+	if c := s.Schedule; !(positive(c.SigmaMin) && positive(c.SigmaMax) && positive(c.Rho) && c.SigmaMin < c.SigmaMax) {
+		faults = append(faults, fmt.Errorf("the noise schedule must have 0 < sigma_min < sigma_max and rho > 0, not sigma_min %v, sigma_max %v, rho %v", c.SigmaMin, c.SigmaMax, c.Rho))
+	}
+	if !(positive(float64(s.Scale.Luma)) && positive(float64(s.Scale.Chroma))) {
+		faults = append(faults, fmt.Errorf("residual scales must be positive, not %v (luma) and %v (chroma)", s.Scale.Luma, s.Scale.Chroma))
+	}
 	return errors.Join(faults...)
 }
+
+func positive(v float64) bool { return v > 0 && !math.IsInf(v, 1) }
 
 // StepODE moves the state x from noise level sigma to next, given the
 // denoiser's answer at sigma.
