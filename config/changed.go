@@ -53,3 +53,25 @@ func compareMaps(a, b reflect.Value, path string, live bool, differs func(key st
 		compare(was, is, join(path, key), live, differs)
 	}
 }
+
+// CopyLive copies the values of all live keys from one configuration to that which dst points
+// to, of the same struct type. Maps and lists are shared afterwards.
+func CopyLive(dst, src any) {
+	if to, from := indirect(dst), indirect(src); to.Type() == from.Type() {
+		copyLive(to, from, false)
+		return
+	}
+	panic(fmt.Sprintf("config: %T cannot be copied to %T", src, dst))
+}
+
+func copyLive(to, from reflect.Value, live bool) {
+	if !section(to.Type()) {
+		if live {
+			to.Set(from)
+		}
+		return
+	}
+	for _, f := range fields(to.Type()) {
+		copyLive(to.FieldByIndex(f.index), from.FieldByIndex(f.index), live || f.live)
+	}
+}

@@ -148,3 +148,15 @@ func TestChanged(t *testing.T) {
 		})
 	}
 }
+
+func TestCopyLive(t *testing.T) {
+	running, fresh := defaults(), defaults()
+	fresh.Common = common{Name: "other", Quality: 50}
+	fresh.Refine.Steps = 9
+	fresh.Providers = nil
+	CopyLive(&running, &fresh)
+	live, restart := Changed(&running, &fresh)
+	if live != nil || !slices.Equal(restart, []string{"name", "providers"}) {
+		t.Errorf("afterwards %v and %v still differ", live, restart)
+	}
+}
