@@ -1,0 +1,192 @@
+package tensorrt
+
+import (
+	"errors"
+	"image"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+
+	"sharpend/infer"
+)
+
+func TestPredictorRunsOnThePicturesOwnMemory(t *testing.T) {
+	for _, size := range []image.Point{{64, 48}, {641, 363}, {1, 1}, {1920, 1080}} {
+		p := openPredictor(t, "predictor", size.X, size.Y)
+		in, out := noisePicture(size.X, size.Y, 1), infer.NewPlanes(size.X, size.Y, 16)
+		b := bind(t, p, in, out)
+		for seed := range uint64(3) { // new content, same binding
+			infer.Copy(in, noisePicture(size.X, size.Y, seed))
+			if err := b.Run(); err != nil {
+				t.Fatal(err)
+			}
+			isPlusOne(t, in, out)
+		}
+	}
+}
+
+func TestSeveralBindingsOfOnePredictor(t *testing.T) {
+	p := openPredictor(t, "predictor", 40, 30)
+	var ins, outs [4]*image.YCbCr
+	var bindings [4]*Binding
+	for i := range bindings {
+		ins[i], outs[i] = noisePicture(40, 30, uint64(i)), infer.NewPlanes(40, 30, 16)
+		bindings[i] = bind(t, p, ins[i], outs[i])
+	}
+	runtime.GC() // nothing but the bindings may be needed to keep the memory in place
+	for i, b := range bindings {
+		if err := b.Run(); err != nil {
+			t.Fatal(err)
+		}
+		isPlusOne(t, ins[i], outs[i])
+	}
+	bindings[1].Close()
+	if err := bindings[1].Run(); err != ErrClosed {
+		t.Fatalf("a closed binding: expected ErrClosed, found %v", err)
+	}
+	if err := bindings[2].Run(); err != nil {
+		t.Fatalf("a binding beside a closed one: %v", err)
+	}
+}
+
+func TestRebindingSeesNewContent(t *testing.T) {
+	// GPU providers copy inputs when they are bound; the CPU cannot show that, but it runs the same lines.
+	p := openPredictor(t, "predictor", 64, 48)
+	in, out := noisePicture(64, 48, 1), infer.NewPlanes(64, 48, 16)
+	b := bind(t, p, in, out)
+	p.rebind = true
+	for seed := range uint64(3) {
+		infer.Copy(in, noisePicture(64, 48, seed+7))
+		if err := b.Run(); err != nil {
+			t.Fatal(err)
+		}
+		isPlusOne(t, in, out)
+	}
+	noAllocations(t, b.Run)
+}
+
+func noAllocations(t *testing.T, run func() error) {
+	t.Helper()
+	allocations := testing.AllocsPerRun(200, func() {
+		if err := run(); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if allocations != 0 {
+		t.Errorf("a run makes %v allocations, expected none", allocations)
+	}
+}
+
+func TestPredictorRunAllocatesNothing(t *testing.T) {
+	p := openPredictor(t, "predictor", 64, 48)
+	b := bind(t, p, noisePicture(64, 48, 1), infer.NewPlanes(64, 48, 16))
+	noAllocations(t, b.Run)
+}
+
+func TestBindRefusesOtherPictures(t *testing.T) {
+	p := openPredictor(t, "predictor", 64, 48)
+	good := infer.NewPlanes(64, 48, 16)
+	loose := image.NewYCbCr(image.Rect(0, 0, 64, 48), image.YCbCrSubsampleRatio444)
+	for name, pair := range map[string][2]*image.YCbCr{
+		"another size":    {infer.NewPlanes(128, 96, 16), good},
+		"another padding": {good, infer.NewPlanes(64, 48, 64)},
+		"4:4:4":           {loose, good},
+		"its own result":  {good, good},
+	} {
+		if b, err := p.Bind(pair[0], pair[1]); err == nil {
+			b.Close()
+			t.Errorf("%s: Bind accepts it", name)
+		}
+	}
+}
+
+func TestProviderThatDiesInFlight(t *testing.T) {
+	p := openPredictor(t, "dies", 64, 48)
+	in, out := infer.NewPlanes(64, 48, 16), infer.NewPlanes(64, 48, 16)
+	b := bind(t, p, in, out)
+	if err := b.Run(); err != nil {
+		t.Fatal(err)
+	}
+	in.Y[0] = 201
+	err := b.Run()
+	if err == nil || !strings.Contains(err.Error(), "dies.onnx on cpu") || !strings.Contains(err.Error(), "out of data bounds") {
+		t.Fatalf("expected the library's own error, with file and provider; found %v", err)
+	}
+}
+
+func TestPredictorClose(t *testing.T) {
+	p := openPredictor(t, "predictor", 64, 48)
+	in, out := infer.NewPlanes(64, 48, 16), infer.NewPlanes(64, 48, 16)
+	b := bind(t, p, in, out)
+	p.Close()
+	p.Close()
+	b.Close()
+	if err := b.Run(); err != ErrClosed {
+		t.Errorf("Run after Close: expected ErrClosed, found %v", err)
+	}
+	if _, err := p.Bind(in, out); err != ErrClosed {
+		t.Errorf("Bind after Close: expected ErrClosed, found %v", err)
+	}
+}
+
+func TestConcurrentRunIsRefused(t *testing.T) {
+	p := openPredictor(t, "predictor", 640, 360)
+	var busy, done, other int
+	var count sync.Mutex
+	var group sync.WaitGroup
+	for i := range 4 {
+		b := bind(t, p, noisePicture(640, 360, uint64(i)), infer.NewPlanes(640, 360, 16))
+		group.Add(1)
+		go func() {
+			defer group.Done()
+			for range 50 {
+				err := b.Run()
+				count.Lock()
+				switch {
+				case err == nil:
+					done++
+				case errors.Is(err, ErrBusy):
+					busy++
+				default:
+					other++
+				}
+				count.Unlock()
+			}
+		}()
+	}
+	group.Wait()
+	if done == 0 || busy == 0 || other != 0 {
+		t.Errorf("expected some runs and some ErrBusy; found %d runs, %d busy, %d other errors", done, busy, other)
+	}
+}
+
+func TestOpenPredictorRefuses(t *testing.T) {
+	good := load(t, "predictor", PredictorKind)
+	for _, size := range []image.Point{{0, 48}, {64, -1}, {20000, 48}} {
+		if p, err := OpenPredictor(good, onCPU(1), size.X, size.Y); err == nil {
+			p.Close()
+			t.Errorf("a size of %v is accepted", size)
+		}
+	}
+	if p, err := OpenPredictor(load(t, "denoiser", DenoiserKind), onCPU(1), 64, 48); err == nil {
+		p.Close()
+		t.Error("a denoiser is accepted as a predictor")
+	}
+}
+
+// What keeps the contract on paper and still paints nonsense is caught by the trial run.
+func TestPredictorTrialRun(t *testing.T) {
+	for name, want := range map[string]string{
+		"wrong-black":  "a plain picture came out wrong: expected luma of about 128, found a mean of 1.0",
+		"wrong-chroma": "the trial run failed",
+	} {
+		p, err := OpenPredictor(load(t, name, PredictorKind), onCPU(1), 64, 48)
+		if err == nil {
+			p.Close()
+			t.Errorf("%s is accepted", name)
+		} else if !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), name+".onnx") {
+			t.Errorf("%s: expected %q in the error, found %v", name, want, err)
+		}
+	}
+}

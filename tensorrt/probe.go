@@ -1,0 +1,46 @@
+package tensorrt
+
+import (
+	_ "embed" // for the model below
+	"fmt"
+	"strings"
+	"time"
+)
+
+// tiny is a predictor that adds one grey level, written by testdata/generate.py.
+//
+//go:embed probe.onnx
+var tiny []byte
+
+// Probe tries every provider on a tiny model, with the device and options of c:
+// an Attempt without Err really works on this machine. Needs Start before it.
+func Probe(c Config) []Attempt {
+	m, err := parseModel("the built-in probe model", PredictorKind, tiny)
+	attempts := make([]Attempt, len(known))
+	for i, provider := range known {
+		attempts[i] = Attempt{Provider: provider, Err: err}
+		if err == nil {
+			attempts[i] = probe(m, c, provider)
+		}
+	}
+	return attempts
+}
+
+func probe(m *Model, c Config, provider string) Attempt {
+	c.Providers = []string{provider}
+	p, err := OpenPredictor(m, c, 128, 96)
+	if err != nil {
+		return Attempt{Provider: provider, Err: err}
+	}
+	defer p.Close()
+	return p.Attempts()[0]
+}
+
+// describe is the Detail of a chosen provider.
+func describe(c *Config, note string, took time.Duration) string {
+	parts := []string{fmt.Sprintf("threads %d", c.threads()), fmt.Sprintf("trial run %v", took)}
+	if note != "" {
+		parts = append(parts, note)
+	}
+	return strings.Join(parts, ", ")
+}

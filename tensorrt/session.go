@@ -1,0 +1,104 @@
+package tensorrt
+
+import (
+	"errors"
+	"fmt"
+	"image"
+	"strings"
+	"time"
+
+	ort "github.com/yalue/onnxruntime_go"
+)
+
+// Attempt is what became of one provider of the list.
+type Attempt struct {
+	Provider string
+	Err      error  // why it was passed over, in the library's own words; nil: it was chosen
+	Detail   string // what else is worth knowing
+}
+
+// choice is the outcome of going through the list of providers.
+type choice struct {
+	provider string
+	attempts []Attempt
+}
+
+// Provider is the one that was chosen.
+func (c *choice) Provider() string { return c.provider }
+
+// Attempts lists the providers that were tried, in order: the last one was chosen.
+func (c *choice) Attempts() []Attempt { return c.attempts }
+
+// choose tries the providers in order until one works. If none does, the error holds every reason.
+func choose(providers []string, try func(provider string) (detail string, err error)) (choice, error) {
+	var c choice
+	for _, p := range providers {
+		detail, err := attempt(p, try)
+		c.attempts = append(c.attempts, Attempt{p, err, detail})
+		if err == nil {
+			c.provider = p
+			return c, nil
+		}
+	}
+	reasons := make([]string, len(c.attempts))
+	for i, a := range c.attempts {
+		reasons[i] = a.Provider + ": " + a.Err.Error()
+	}
+	return c, fmt.Errorf("none of runtime.providers works: %s", strings.Join(reasons, "; "))
+}
+
+func attempt(provider string, try func(string) (string, error)) (detail string, err error) {
+	if provider == CPU {
+		return try(provider)
+	}
+	err = keepSignals(func() error {
+		detail, err = try(provider)
+		return err
+	})
+	return detail, err
+}
+
+// newSession calls create with the options for one provider. ports and size
+// are what the session will be run with. Alone in the process while it lasts.
+func newSession(c *Config, provider string, ports []port, size image.Point, create func(*ort.SessionOptions) error) (note string, err error) {
+	err = exclusive(func() error {
+		o, err := ort.NewSessionOptions()
+		if err != nil {
+			return err
+		}
+		defer o.Destroy()
+		if err := general(o, c.threads()); err != nil {
+			return err
+		}
+		if note, err = addProvider(o, c, provider, ports, size); err != nil {
+			return err
+		}
+		if err := create(o); err != nil {
+			return err
+		}
+		environment.users++
+		return nil
+	})
+	return note, err
+}
+
+// general sets what every session has, whatever the provider.
+func general(o *ort.SessionOptions, threads int) error {
+	return errors.Join(
+		o.SetIntraOpNumThreads(threads),
+		o.SetInterOpNumThreads(1),
+		o.SetExecutionMode(ort.ExecutionModeSequential),
+		o.SetGraphOptimizationLevel(ort.GraphOptimizationLevelEnableAll),
+		o.SetLogSeverityLevel(ort.LoggingLevelFatal), // errors come back as values
+		// A spinning pool takes the cores from the other session: 3 times its p99.
+		o.AddSessionConfigEntry("session.intra_op.allow_spinning", "0"),
+		o.SetCpuMemArena(true),
+		o.SetMemPattern(true),
+	)
+}
+
+func timed(run func() error) (time.Duration, error) {
+	start := time.Now()
+	err := run()
+	return time.Since(start).Round(10 * time.Microsecond), err
+}
