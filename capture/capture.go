@@ -27,7 +27,7 @@ func (f Format) String() string {
 type Frame struct {
 	Image    *image.YCbCr  // filled by Read: full-range 4:2:0, at least the visible part
 	Truth    *image.YCbCr  // the sharp ground truth; filled only where Camera.HasTruth and not nil
-	Sequence uint64        // the camera's own count: a gap larger than Skipped means frames lost before us
+	Sequence uint64        // the camera's own count: a gap beyond Skipped and any Damage in between is frames lost before us
 	Time     time.Time     // capture time, with a monotonic reading: the kernel's clock where Camera.KernelClock, else arrival
 	Decode   time.Duration // time spent turning the camera's bytes into planes
 	Skipped  int           // older whole frames that were waiting and were thrown away for this one
@@ -59,7 +59,7 @@ func damaged(kind, format string, args ...any) *Damage {
 // concurrent use; Close must not overlap a Read (cancel the Read's context first).
 type Camera struct {
 	Name        string   // stable identity: the by-id or by-path name of a device, the path of a file
-	Config      Config   // what to Open after a loss: as given, but a device by its stable name
+	Config      Config   // what to Open after a loss: as given, but the device by its stable name
 	Asked       Format   // what the configuration asked for
 	Granted     Format   // what the camera delivers: the size that frames must have
 	HasTruth    bool     // frames come with their ground truth
@@ -90,5 +90,12 @@ func Open(ctx context.Context, c Config) (*Camera, error) {
 // Close it and Open Camera.Config.
 func (c *Camera) Read(ctx context.Context, f *Frame) error { return c.read(ctx, f) }
 
-// Close gives the device or file back. A Camera is closed once.
-func (c *Camera) Close() error { return c.close() }
+// Close gives the device or file back. A second Close does nothing.
+func (c *Camera) Close() error {
+	if c.close == nil {
+		return nil
+	}
+	closeOnce := c.close
+	c.close = nil
+	return closeOnce()
+}
