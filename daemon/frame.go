@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+	"image"
+	"sync/atomic"
+	"time"
+
+	"sharpend/capture"
+	"sharpend/infer"
+	"sharpend/tensorrt"
+)
+
+// A stamp is the moment at which a frame left a stage. Age and latency are
+// subtractions between stamps and the capture time.
+type stamp int
+
+const (
+	stampRead stamp = iota
+	stampPredicted
+	stampRefined
+	stampEncoded
+	stampPublished
+	stampCount
+)
+
+// A frame is one picture on its way through the pipeline. Exactly one
+// goroutine owns it; giving it away means not touching it again.
+type frame struct {
+	capture.Frame                   // Image is the camera's picture, Truth its sharp original if known
+	number        uint64            // counts the frames read since the start
+	afterLoss     bool              // first frame of a newly opened camera
+	sharp         *image.YCbCr      // predicted or, in a keyframe, refined
+	binding       *tensorrt.Binding // predicts Image into sharp; nil in a keyframe's copy
+	stamps        [stampCount]time.Time
+	key           keyframe
+	tag           []byte  // memory for the text inside the JPEG
+	set           *frames // the size it belongs to
+	home          chan *frame
+}
+
+// A keyframe says what the refiner was asked and did; zero for other frames.
+type keyframe struct {
+	reason    string
+	asked     infer.Settings
+	request   string // transaction of the request, if one asked for it
+	steps     int    // done, after the budget
+	spent     time.Duration
+	before    float64 // sharpness of the camera's picture
+	predicted float64
+	after     float64 // sharpness of the refined picture
+}
+
+// release hands the frame back to the free list that it came from.
+func (f *frame) release() { f.home <- f }
+
+// copyTo fills the keyframe copy k with f's pictures and identity.
+func (f *frame) copyTo(k *frame) {
+	infer.Copy(k.Image, f.Image)
+	infer.Copy(k.sharp, f.sharp)
+	if k.Truth != nil && f.Truth != nil {
+		infer.Copy(k.Truth, f.Truth)
+	}
+	k.number, k.Sequence, k.Time, k.stamps = f.number, f.Sequence, f.Time, f.stamps
+}
+
+// frames is every frame of one picture size, with the session that predicts
+// them: allocated when a camera is opened, closed when all have come home.
+type frames struct {
+	size      image.Point
+	predictor *tensorrt.Predictor
+	free      chan *frame // for the camera
+	keys      chan *frame // copies for the refiner
+}
+
+// One frame for each owner (reader, mailbox, predictor, mailbox, publisher)
+// and one spare, so that a reader never waits for a frame.
+const (
+	frameCount = 6
+	keyCount   = 5
+)
+
+func newFrames(p *tensorrt.Predictor, size image.Point, multiple int, truth bool) (*frames, error) {
+	s := &frames{size: size, predictor: p, free: make(chan *frame, frameCount), keys: make(chan *frame, keyCount)}
+	for i := range frameCount + keyCount {
+		f := &frame{sharp: infer.NewPlanes(size.X, size.Y, multiple), set: s, home: s.free}
+		f.Image = infer.NewPlanes(size.X, size.Y, multiple)
+		if truth {
+			f.Truth = infer.NewPlanes(size.X, size.Y, multiple)
+		}
+		if i >= frameCount {
+			f.home = s.keys
+		} else {
+			var err error
+			if f.binding, err = p.Bind(f.Image, f.sharp); err != nil {
+				return nil, err
+			}
+		}
+		f.release()
+	}
+	return s, nil
+}
+
+// close waits until every frame is home, then ends the session.
+func (s *frames) close() {
+	for range frameCount {
+		(<-s.free).binding.Close()
+	}
+	for range keyCount {
+		<-s.keys
+	}
+	s.predictor.Close()
+}
+
+// latest is a mailbox for one frame with one sender and one receiver. The
+// newest wins; what it displaces goes home and is counted.
+type latest struct {
+	slot     chan *frame
+	drops    *atomic.Uint64
+	lossless atomic.Bool // the sender waits instead
+}
+
+func newLatest(drops *atomic.Uint64) *latest {
+	return &latest{slot: make(chan *frame, 1), drops: drops}
+}
+
+// give hands f over. A lossless mailbox waits for room or the context's end.
+func (l *latest) give(ctx context.Context, f *frame) {
+	if l.lossless.Load() {
+		select {
+		case l.slot <- f:
+		case <-ctx.Done():
+			l.drop(f)
+		}
+		return
+	}
+	for {
+		select {
+		case l.slot <- f:
+			return
+		default:
+		}
+		select {
+		case old := <-l.slot:
+			l.drop(old)
+		default:
+		}
+	}
+}
+
+func (l *latest) drop(f *frame) {
+	l.drops.Add(1)
+	f.release()
+}

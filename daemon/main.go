@@ -1,0 +1,133 @@
+// Sharpend makes moving cameras see sharply: it deblurs every camera frame
+// with a predictor, refines keyframes by a few diffusion steps, and publishes
+// both over MQTT. The method is "Deblurring via Stochastic Refinement"
+// (Whang et al., CVPR 2022).
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/pflag"
+)
+
+// version is set by the linker: go build -ldflags "-X main.version=v1.2.3".
+var version = "devel"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	os.Exit(execute(ctx, environment{os.Stdout, os.Stderr}, os.Args[1:]))
+}
+
+// An environment is what a command may touch besides its arguments.
+type environment struct{ stdout, stderr io.Writer }
+
+// A command is a function of context, environment and arguments. Its error
+// becomes the exit status: 2 for wrong usage, 1 for any other.
+type command struct {
+	name, arguments, summary string
+	run                      func(ctx context.Context, env environment, flags *pflag.FlagSet) func(args []string) error
+}
+
+var commands = []command{
+	{"run", "--config FILE", "the daemon: sharpen a camera's frames and publish them", runCommand},
+	{"image", "IN OUT", "sharpen a picture, or a folder of pictures", imageCommand},
+	{"check", "--config FILE", "validate a configuration and print what is in force", checkCommand},
+	{"devices", "", "list cameras, and the providers that work on this machine", devicesCommand},
+	{"bench", "--config FILE", "measure the pipeline's speed on this machine", benchCommand},
+	{"version", "", "print the version", versionCommand},
+}
+
+// errUsage marks errors that end with status 2.
+var errUsage = errors.New("usage")
+
+func usagef(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", errUsage, fmt.Sprintf(format, args...))
+}
+
+// execute runs one command and returns the exit status.
+func execute(ctx context.Context, env environment, args []string) int {
+	if len(args) == 0 {
+		fmt.Fprint(env.stderr, help())
+		return 2
+	}
+	name := args[0]
+	if name == "help" || name == "-h" || name == "--help" {
+		if len(args) == 2 && name == "help" {
+			return execute(ctx, env, []string{args[1], "--help"})
+		}
+		fmt.Fprint(env.stdout, help())
+		return 0
+	}
+	if name == "--version" {
+		name = "version"
+	}
+	for _, c := range commands {
+		if c.name == name {
+			return status(env, c, c.execute(ctx, env, args[1:]))
+		}
+	}
+	fmt.Fprintf(env.stderr, "sharpend: there is no command %q; the commands are:\n%s", name, list())
+	return 2
+}
+
+func (c command) execute(ctx context.Context, env environment, args []string) error {
+	flags := pflag.NewFlagSet(c.name, pflag.ContinueOnError)
+	flags.SortFlags = false
+	flags.Usage = func() {
+		fmt.Fprintf(env.stdout, "%s\n\nUsage: sharpend %s %s [flags]\n\nFlags:\n%s", sentence(c.summary), c.name, c.arguments, flags.FlagUsages())
+	}
+	run := c.run(ctx, env, flags)
+	err := flags.Parse(args)
+	if err == nil {
+		return run(flags.Args())
+	}
+	if errors.Is(err, pflag.ErrHelp) {
+		return nil
+	}
+	return usagef("%v", err)
+}
+
+// status reports an error and turns it into the exit status.
+func status(env environment, c command, err error) int {
+	if err == nil {
+		return 0
+	}
+	text := strings.TrimPrefix(err.Error(), errUsage.Error()+": ")
+	fmt.Fprintf(env.stderr, "sharpend %s: %s\n", c.name, text)
+	if !errors.Is(err, errUsage) {
+		return 1
+	}
+	fmt.Fprintf(env.stderr, "Try: sharpend %s --help\n", c.name)
+	return 2
+}
+
+func help() string {
+	return "Sharpend makes moving cameras see sharply.\n\nUsage: sharpend COMMAND [flags]\n\nCommands:\n" + list() +
+		"\nsharpend COMMAND --help says more. Start with: sharpend run --config configs/demo.yaml\n"
+}
+
+func list() string {
+	var b strings.Builder
+	for _, c := range commands {
+		fmt.Fprintf(&b, "  %-8s %s\n", c.name, c.summary)
+	}
+	return b.String()
+}
+
+func sentence(s string) string { return strings.ToUpper(s[:1]) + s[1:] + "." }
+
+// noArguments refuses what a command does not take.
+func noArguments(args []string) error {
+	if len(args) > 0 {
+		return usagef("unexpected argument %q", args[0])
+	}
+	return nil
+}

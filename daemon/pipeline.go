@@ -1,0 +1,317 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"image"
+	"io"
+	"log/slog"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"sharpend/capture"
+	"sharpend/infer"
+	"sharpend/mqtt"
+	"sharpend/tensorrt"
+)
+
+// A pipeline moves frames from the camera to the broker. Every go statement
+// of it stands in this file.
+//
+//	read -latest-> predict -latest-> publish                       every frame
+//	                  +- copy, latest -> refine -latest-> publish  keyframes
+//
+// Each stage ends when its input is closed, so that a clip that ends, a
+// signal and a failure all leave by the same door: the reader closes first.
+type pipeline struct {
+	config    atomic.Pointer[Config] // live keys are read anew for each frame
+	open      func(context.Context, capture.Config) (*capture.Camera, error)
+	predictor *tensorrt.Model
+	denoiser  *tensorrt.Model // nil: keyframes show the predicted picture
+	out       output
+	stats     *stats
+	state     *state
+	log       *slog.Logger
+	reload    func() // answers SIGHUP
+
+	request                                    atomic.Pointer[mqtt.Request]
+	toPredict, toRefine, toPublish, toKeyframe *latest
+	fail                                       context.CancelCauseFunc
+}
+
+func newPipeline(c *Config, predictor, denoiser *tensorrt.Model, out output, log *slog.Logger) *pipeline {
+	s := newStats()
+	p := &pipeline{
+		open: capture.Open, predictor: predictor, denoiser: denoiser,
+		out: out, stats: s, state: newState(), log: log,
+		toPredict:  newLatest(&s.drops[dropPredict]),
+		toRefine:   newLatest(&s.drops[dropRefine]),
+		toPublish:  newLatest(&s.drops[dropPublish]),
+		toKeyframe: newLatest(&s.drops[dropPublish]),
+	}
+	p.config.Store(c)
+	return p
+}
+
+// run works until the camera's clip ends (nil), the context is done (nil) or
+// a stage fails.
+func (p *pipeline) run(parent context.Context, signals <-chan os.Signal) error {
+	ctx, fail := context.WithCancelCause(parent)
+	defer fail(nil)
+	p.fail = fail
+	var stages sync.WaitGroup
+	start := func(stage func(context.Context)) {
+		stages.Add(1)
+		go func() {
+			defer stages.Done()
+			stage(ctx)
+		}()
+	}
+	start(p.read)
+	start(p.predict)
+	start(p.refine)
+	start(p.publish)
+	go p.control(ctx, signals)
+	stages.Wait()
+	if err := context.Cause(ctx); parent.Err() == nil && err != nil {
+		return err
+	}
+	return nil
+}
+
+// control answers signals: reload, and a keyframe on request.
+func (p *pipeline) control(ctx context.Context, signals <-chan os.Signal) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case s := <-signals:
+			if s == unix.SIGHUP {
+				p.reload()
+			} else {
+				p.request.Store(&mqtt.Request{Transaction: "SIGUSR1"})
+			}
+		}
+	}
+}
+
+// read keeps a camera open and gives its frames to the predictor.
+func (p *pipeline) read(ctx context.Context) {
+	var set *frames
+	defer func() {
+		close(p.toPredict.slot)
+		if set != nil {
+			set.close()
+		}
+	}()
+	camera, wait := p.config.Load().Camera, backoff{}
+	for ctx.Err() == nil {
+		err := p.readCamera(ctx, &camera, &set, &wait)
+		switch {
+		case ctx.Err() != nil || errors.Is(err, io.EOF):
+			return
+		case camera.Source != capture.V4L2, errors.As(err, new(*fatal)):
+			p.fail(err) // no file comes back by waiting for it
+			return
+		}
+		p.stats.losses.Add(1)
+		p.cameraLost(err)
+		wait.sleep(ctx)
+	}
+}
+
+// fatal marks an error that opening the camera again cannot mend.
+type fatal struct{ error }
+
+// readCamera opens the camera and reads it until it fails. It learns the
+// camera's stable name, so that the same one is opened again.
+func (p *pipeline) readCamera(ctx context.Context, config *capture.Config, set **frames, wait *backoff) error {
+	camera, err := p.open(ctx, *config)
+	if err != nil {
+		return err
+	}
+	defer camera.Close()
+	*config = camera.Config
+	if *set, err = p.framesFor(camera, *set); err != nil {
+		return &fatal{err}
+	}
+	p.cameraFound(camera)
+	p.toPredict.lossless.Store(camera.Lossless)
+	p.toPublish.lossless.Store(camera.Lossless)
+	count := sequence{}
+	for afterLoss := p.stats.in.Load() > 0; ; afterLoss = false {
+		f := <-(*set).free
+		if err := p.readFrame(ctx, camera, f, &count); err != nil {
+			f.release()
+			return err
+		}
+		f.afterLoss = afterLoss
+		p.toPredict.give(ctx, f)
+		*wait = backoff{}
+	}
+}
+
+// readFrame reads the camera's next undamaged frame into f.
+func (p *pipeline) readFrame(ctx context.Context, camera *capture.Camera, f *frame, count *sequence) error {
+	for {
+		err := camera.Read(ctx, &f.Frame)
+		if err == nil {
+			break
+		}
+		var damage *capture.Damage
+		if !errors.As(err, &damage) {
+			return err
+		}
+		p.stats.damage(damage.Kind)
+		count.damaged++
+	}
+	f.stamps = [stampCount]time.Time{stampRead: time.Now()}
+	f.number = p.stats.in.Add(1)
+	p.stats.times[stageDecode].add(f.Decode)
+	p.stats.drops[dropCapture].Add(uint64(f.Skipped))
+	p.stats.drops[dropCamera].Add(count.missing(f))
+	return nil
+}
+
+// A sequence finds gaps in a camera's own count of its frames.
+type sequence struct {
+	last    uint64
+	any     bool
+	damaged uint64 // frames counted by the camera that were no picture
+}
+
+// missing is the number of frames lost between the last frame and f, without
+// those that are accounted for elsewhere.
+func (s *sequence) missing(f *frame) uint64 {
+	known := s.last + uint64(f.Skipped) + s.damaged + 1
+	gap := uint64(0)
+	if s.any && f.Sequence > known {
+		gap = f.Sequence - known
+	}
+	s.last, s.any, s.damaged = f.Sequence, true, 0
+	return gap
+}
+
+// framesFor returns frames of the camera's size: old, or new ones with a new
+// session after old's are all home.
+func (p *pipeline) framesFor(camera *capture.Camera, old *frames) (*frames, error) {
+	size := image.Pt(camera.Granted.Width, camera.Granted.Height)
+	if old != nil && old.size == size {
+		return old, nil
+	}
+	if old != nil {
+		old.close()
+	}
+	session, err := tensorrt.OpenPredictor(p.predictor, p.config.Load().Runtime, size.X, size.Y)
+	if err != nil {
+		return nil, err
+	}
+	p.state.predictorOpened(session)
+	p.log.Info("predictor ready", "provider", session.Provider(), "size", sizeText(size))
+	return newFrames(session, size, p.predictor.Multiple, camera.HasTruth)
+}
+
+// predict sharpens every frame and copies keyframes for the refiner.
+func (p *pipeline) predict(ctx context.Context) {
+	defer close(p.toRefine.slot)
+	defer close(p.toPublish.slot)
+	var choice chooser
+	for f := range p.toPredict.slot {
+		if err := p.predictFrame(f); err != nil {
+			p.fail(fmt.Errorf("predictor: %w", err))
+			f.release()
+			continue
+		}
+		if reason := choice.choose(p, f); reason != "" {
+			p.copyKeyframe(ctx, f, reason)
+		}
+		p.toPublish.give(ctx, f)
+	}
+}
+
+func (p *pipeline) predictFrame(f *frame) error {
+	infer.Pad(f.Image)
+	start := time.Now()
+	if err := f.binding.Run(); err != nil {
+		return err
+	}
+	f.stamps[stampPredicted] = time.Now()
+	p.stats.times[stagePredict].add(f.stamps[stampPredicted].Sub(start))
+	if f.Truth != nil {
+		p.stats.truth(psnrCamera, infer.PSNR(f.Image, f.Truth))
+		p.stats.truth(psnrPredicted, infer.PSNR(f.sharp, f.Truth))
+	}
+	return nil
+}
+
+func (p *pipeline) copyKeyframe(ctx context.Context, f *frame, reason string) {
+	k := <-f.set.keys
+	f.copyTo(k)
+	k.key = keyframe{reason: reason, asked: p.settings()}
+	if r := p.request.Load(); reason == "request" && r != nil {
+		p.request.CompareAndSwap(r, nil)
+		k.key.apply(r)
+	}
+	p.stats.asked.Add(1)
+	p.toRefine.give(ctx, k)
+}
+
+// refine works on keyframes, one at a time, on a thread of low priority whose
+// niceness the session's own threads inherit.
+func (p *pipeline) refine(ctx context.Context) {
+	defer close(p.toKeyframe.slot)
+	runtime.LockOSThread() // never unlocked: the thread ends with this goroutine
+	if err := unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), p.config.Load().Refine.Nice); err != nil {
+		p.log.Warn("refine.nice has no effect", "error", err)
+	}
+	r := refiner{pipeline: p}
+	defer r.close()
+	for k := range p.toRefine.slot {
+		if err := r.refine(ctx, k); err != nil {
+			if ctx.Err() == nil {
+				p.fail(fmt.Errorf("refiner: %w", err))
+			}
+			k.release()
+			continue
+		}
+		p.toKeyframe.give(ctx, k)
+	}
+}
+
+// publish sends frames, keyframes, statistics and news of the daemon itself.
+func (p *pipeline) publish(context.Context) {
+	w := newPublisher(p)
+	defer w.close()
+	frames, keyframes := p.toPublish.slot, p.toKeyframe.slot
+	tick := time.NewTicker(p.config.Load().Stats.Every)
+	defer tick.Stop()
+	for frames != nil || keyframes != nil {
+		select {
+		case f, ok := <-frames:
+			if !ok {
+				frames = nil
+				continue
+			}
+			w.frame(f)
+			f.release()
+		case k, ok := <-keyframes:
+			if !ok {
+				keyframes = nil
+				continue
+			}
+			w.keyframe(k)
+			k.release()
+		case <-p.state.changed:
+			w.info()
+		case now := <-tick.C:
+			tick.Reset(p.config.Load().Stats.Every)
+			w.report(now)
+		}
+	}
+}
