@@ -37,12 +37,16 @@ func OpenPredictor(m *Model, c Config, w, h int) (*Predictor, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Predictor{model: m, size: size, bindings: map[*Binding]struct{}{}}
+	p := newPredictor(m, size)
 	p.choice, err = choose(c.Providers, func(provider string) (string, error) { return p.open(&c, provider) })
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", m.Path, err)
 	}
 	return p, nil
+}
+
+func newPredictor(m *Model, size image.Point) *Predictor {
+	return &Predictor{model: m, size: size, bindings: map[*Binding]struct{}{}}
 }
 
 func (p *Predictor) open(c *Config, provider string) (detail string, err error) {

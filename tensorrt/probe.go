@@ -3,6 +3,7 @@ package tensorrt
 import (
 	_ "embed" // for the model below
 	"fmt"
+	"image"
 	"strings"
 	"time"
 )
@@ -27,13 +28,9 @@ func Probe(c Config) []Attempt {
 }
 
 func probe(m *Model, c Config, provider string) Attempt {
-	c.Providers = []string{provider}
-	p, err := OpenPredictor(m, c, 128, 96)
-	if err != nil {
-		return Attempt{Provider: provider, Err: err}
-	}
+	p := newPredictor(m, image.Pt(128, 96))
 	defer p.Close()
-	return p.Attempts()[0]
+	return attempt(provider, func(provider string) (string, error) { return p.open(&c, provider) })
 }
 
 // describe is the Detail of a chosen provider.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"regexp"
 	"strings"
 	"time"
 
@@ -33,9 +34,9 @@ func (c *choice) Attempts() []Attempt { return c.attempts }
 func choose(providers []string, try func(provider string) (detail string, err error)) (choice, error) {
 	var c choice
 	for _, p := range providers {
-		detail, err := attempt(p, try)
-		c.attempts = append(c.attempts, Attempt{p, err, detail})
-		if err == nil {
+		a := attempt(p, try)
+		c.attempts = append(c.attempts, a)
+		if a.Err == nil {
 			c.provider = p
 			return c, nil
 		}
@@ -47,15 +48,30 @@ func choose(providers []string, try func(provider string) (detail string, err er
 	return c, fmt.Errorf("none of runtime.providers works: %s", strings.Join(reasons, "; "))
 }
 
-func attempt(provider string, try func(string) (string, error)) (detail string, err error) {
+func attempt(provider string, try func(string) (string, error)) Attempt {
+	a := Attempt{Provider: provider}
+	run := func() { a.Detail, a.Err = try(provider) }
 	if provider == CPU {
-		return try(provider)
+		run()
+	} else {
+		keepSignals(run)
 	}
-	err = keepSignals(func() error {
-		detail, err = try(provider)
-		return err
-	})
-	return detail, err
+	a.Err = plain(a.Err)
+	return a
+}
+
+var inSource = regexp.MustCompile(`\S+\.(cc|h):\d+ .*?\[ONNXRuntimeError\] : \d+ : \w+ : `)
+
+// plain takes the place in ONNX Runtime's source out of its message: the words stay.
+func plain(err error) error {
+	if err == nil {
+		return nil
+	}
+	text := err.Error()
+	if short := inSource.ReplaceAllString(text, ""); short != text {
+		return errors.New(short)
+	}
+	return err
 }
 
 // newSession calls create with the options for one provider. ports and size

@@ -23,7 +23,7 @@ var keeping sync.Mutex
 // keepSignals runs call and puts back every signal handler that it replaced.
 // Handlers that Go itself sets meanwhile (signal.Notify in another goroutine)
 // stay. Calls exclude each other, or one would save what the other's left behind.
-func keepSignals(call func() error) error {
+func keepSignals(call func()) {
 	keeping.Lock()
 	defer keeping.Unlock()
 	var saved [lastSignal + 1]action
@@ -31,7 +31,7 @@ func keepSignals(call func() error) error {
 		saved[s], _ = signalAction(s)
 	}
 	defer restoreSignals(&saved)
-	return call()
+	call()
 }
 
 func restoreSignals(saved *[lastSignal + 1]action) {
