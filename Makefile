@@ -1,0 +1,61 @@
+# What a newcomer needs: make run, make test. Both install what is missing first.
+
+GO       ?= go
+CONFIG   ?= configs/demo.yaml
+FUZZTIME ?= 5s
+TESTFLAGS ?=
+VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+
+# Tests are told where ONNX Runtime's library is; bin/sharpend finds it by itself.
+WITH_LIB = SHARPEND_ONNXRUNTIME="$$(scripts/lib.sh)" && export SHARPEND_ONNXRUNTIME &&
+
+.PHONY: help run test build deps deps-test lib race lint fuzz bench bench-pipeline smoke test-train clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-15s %s\n", $$1, $$2}' Makefile
+
+run: deps lib build ## build, then play the demo clip as a camera (CONFIG=configs/demo.yaml)
+	@scripts/foreground.sh bin/sharpend run --config $(CONFIG)
+
+test: deps-test lib ## every test, with the real ONNX Runtime and a real mosquitto
+	@$(WITH_LIB) $(GO) test $(TESTFLAGS) ./...
+
+build: ## bin/sharpend
+	$(GO) build -buildvcs=false -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/sharpend ./daemon
+
+deps: ## install the system packages for building and running, where missing
+	@GO=$(GO) scripts/deps.sh
+
+deps-test: ## install those for the tests, too
+	@GO=$(GO) scripts/deps.sh test
+
+lib: ## fetch ONNX Runtime's library into lib/, unless $SHARPEND_ONNXRUNTIME or the system has one
+	@scripts/lib.sh >/dev/null
+
+race: deps-test lib ## every test with the race detector
+	@$(WITH_LIB) $(GO) test -race $(TESTFLAGS) ./...
+
+lint: deps ## gofmt, vet, staticcheck
+	@unformatted=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); \
+	test -z "$$unformatted" || { echo "run gofmt -w on:" $$unformatted; exit 1; }
+	$(GO) vet ./...
+	$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.7.0 ./...
+
+fuzz: deps-test lib ## every fuzz target for a moment (FUZZTIME=5s)
+	@$(WITH_LIB) GO=$(GO) scripts/fuzz.sh $(FUZZTIME)
+
+bench: deps-test lib build ## benchmarks of the packages, then of the whole program
+	@$(WITH_LIB) $(GO) test -run '^$$' -bench . -benchmem ./...
+	@bin/sharpend bench --config $(CONFIG)
+
+bench-pipeline: deps-test lib build ## sharpend side by side with the same pipeline in C and in Python
+	@$(WITH_LIB) $(GO) run ./bench
+
+smoke: deps-test lib build ## start the demo, count its frames, end it by Ctrl-C
+	@scripts/smoke.sh
+
+test-train: ## the training code's own tests (Python with torch)
+	cd train && python3 -m unittest discover -p '*test*.py'
+
+clean: ## remove what was built; lib/ stays, it is slow to fetch
+	rm -rf bin build
