@@ -37,7 +37,7 @@ type Config struct {
 // Default is the configuration of an absent refine section.
 func Default() Config {
 	return Config{
-		Steps:     8,
+		Steps:     4,
 		Samples:   1,
 		Seed:      1,
 		Threads:   1,

@@ -64,25 +64,24 @@ func parseInterval(s string) (Interval, error) {
 	}
 	count, unit, _ := strings.Cut(s, " ")
 	unit = strings.TrimSpace(unit)
-	n, err := strconv.Atoi(count)
-	var i Interval
-	switch isNumber := err == nil; {
-	case isNumber && (unit == "" || unit == "frames" || unit == "frame"):
-		i.Frames = n
-	case unit != "":
-		return Interval{}, describe(count, unit)
-	case errors.Is(err, strconv.ErrRange):
-		return Interval{}, errors.New("too many frames")
-	default:
-		i.Duration, err = time.ParseDuration(s)
-		if err != nil {
-			return Interval{}, describe(s, "")
+	if unit == "" || unit == "frame" || unit == "frames" {
+		n, err := strconv.Atoi(count)
+		switch {
+		case err == nil:
+			i := Interval{Frames: n}
+			return i, i.check()
+		case errors.Is(err, strconv.ErrRange):
+			return Interval{}, errors.New("too many frames")
 		}
 	}
-	return i, i.check()
+	if d, err := time.ParseDuration(s); err == nil {
+		i := Interval{Duration: d}
+		return i, i.check()
+	}
+	return Interval{}, describe(count, unit)
 }
 
-// describe says what is wrong with a text that is no interval.
+// describe says what is wrong with a text that is no interval, cut at its first space.
 func describe(count, unit string) error {
 	_, err := strconv.ParseFloat(count, 64)
 	switch {
