@@ -154,10 +154,10 @@ func modelPath(folder, path string) string {
 	return beside
 }
 
-// modelFolders is where the shipped models lie: in the source tree, below a
-// prefix, or where the package puts them.
+// modelFolders is where the shipped models lie: where the environment says, in
+// the source tree, below a prefix, or where the package puts them.
 func modelFolders() []string {
-	var dirs []string
+	dirs := filepath.SplitList(os.Getenv("SHARPEND_MODELS"))
 	if exe, err := os.Executable(); err == nil {
 		up := filepath.Dir(filepath.Dir(exe))
 		dirs = append(dirs, filepath.Join(up, "models"), filepath.Join(up, "share", "sharpend", "models"))

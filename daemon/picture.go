@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"sharpend/capture"
 	"sharpend/infer"
 	"sharpend/jpeg"
 )
@@ -83,7 +84,7 @@ func readPNG(path string, data []byte) (*picture, error) {
 	pixels := image.NewNRGBA(image.Rect(0, 0, b.Dx(), b.Dy()))
 	draw.Draw(pixels, pixels.Rect, img, b.Min, draw.Src)
 	planes := infer.NewPlanes(b.Dx(), b.Dy(), 2)
-	fromRGB(planes, pixels)
+	capture.FromImage(planes, img)
 	return &picture{planes, pixels}, nil
 }
 
