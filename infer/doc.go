@@ -4,6 +4,6 @@
 //
 // It knows what to compute and never how a machine runs a network: there is no
 // goroutine, clock, file, device or cgo in it (a test reads its sources and
-// says so), its tests pass with CGO_ENABLED=0, and the same arguments give the
-// same bytes everywhere.
+// says so), its tests pass with CGO_ENABLED=0, and every result follows from
+// the arguments.
 package infer

@@ -59,7 +59,7 @@ func (i Interval) due(last Last, now Moment) bool {
 	case !last.Any:
 		return true
 	case i.Frames > 0:
-		return now.Number < last.Number || now.Number-last.Number >= uint64(i.Frames)
+		return now.Number-last.Number >= uint64(i.Frames) // backwards wraps to a huge count
 	}
 	passed := now.Time.Sub(last.Time)
 	return passed < 0 || passed >= i.Duration

@@ -186,6 +186,16 @@ func TestThumbnailIsTheMeanOfEachCell(t *testing.T) {
 	}
 }
 
+func TestThumbnailOfOneGrey(t *testing.T) {
+	for _, s := range sizes {
+		for i, v := range thumb(gray(s.X, s.Y, func(int, int) float64 { return 77 })) {
+			if v != 77 {
+				t.Fatalf("%v, cell %d: %d", s, i, v)
+			}
+		}
+	}
+}
+
 func TestDifference(t *testing.T) {
 	scene := textures()["leaves"]
 	base := thumb(scene)

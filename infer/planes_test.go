@@ -33,6 +33,9 @@ func TestNewPlanesIsOneArrayInI420Order(t *testing.T) {
 		if img.Rect != image.Rect(0, 0, s.X, s.Y) || img.CStride*2 != w || len(img.Cb) != w*h/4 || len(img.Cr) != w*h/4 {
 			t.Errorf("%v: Rect %v, CStride %d, %d and %d chroma samples", s, img.Rect, img.CStride, len(img.Cb), len(img.Cr))
 		}
+		if img.Y[0] != 0 || img.Cb[0] != 128 || img.Cr[len(img.Cr)-1] != 128 {
+			t.Errorf("%v: not black", s)
+		}
 		start := unsafe.Pointer(&img.Y[0])
 		if unsafe.Pointer(&img.Cb[0]) != unsafe.Add(start, w*h) || unsafe.Pointer(&img.Cr[0]) != unsafe.Add(start, w*h*5/4) {
 			t.Errorf("%v: planes are not contiguous", s)

@@ -69,7 +69,7 @@ func StepODE(x, denoised []float32, sigma, next float32) {
 	keep := next / sigma
 	denoised = denoised[:len(x)]
 	for i, d := range denoised {
-		x[i] = d + float32(keep*(x[i]-d)) // the conversion forbids a fused multiply-add: same bytes on arm64
+		x[i] = d + float32(keep*(x[i]-d)) // the conversion forbids a fused multiply-add: arm64 rounds as amd64 does
 	}
 }
 

@@ -187,8 +187,7 @@ func TestLastStepGivesTheDenoised(t *testing.T) {
 	}
 }
 
-// A sigma that does not change moves nothing, and the steps are what k-diffusion
-// computes with derivatives.
+// The steps are what k-diffusion computes with derivatives.
 func TestStepsAgainstKDiffusion(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 6))
 	for range 2000 {
