@@ -35,11 +35,12 @@ lib: ## fetch ONNX Runtime's library into lib/, unless $SHARPEND_ONNXRUNTIME or 
 race: deps-test lib ## every test with the race detector
 	@$(WITH_LIB) $(GO) test -race $(TESTFLAGS) ./...
 
-lint: deps ## gofmt, vet, staticcheck
+lint: deps ## gofmt, vet, staticcheck, licences listed
 	@unformatted=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); \
 	test -z "$$unformatted" || { echo "run gofmt -w on:" $$unformatted; exit 1; }
 	$(GO) vet ./...
 	$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.7.0 ./...
+	@GO=$(GO) scripts/licences.sh
 
 fuzz: deps-test lib ## every fuzz target for a moment (FUZZTIME=5s)
 	@$(WITH_LIB) GO=$(GO) scripts/fuzz.sh $(FUZZTIME)
