@@ -26,13 +26,12 @@ func inspectJPEG(data []byte, checkEnd bool) *Damage {
 func decodeJPEG(d *jpeg.Decoder, data []byte, dst *image.YCbCr) error {
 	err := d.Decode(data, dst)
 	switch {
-	case err == nil:
-		return nil
 	case errors.Is(err, jpeg.ErrSize):
 		return &Damage{WrongSize, err}
-	case errors.Is(err, jpeg.ErrDamaged) && inspectJPEG(data, true) != nil:
-		return &Damage{Truncated, err}
 	case errors.Is(err, jpeg.ErrDamaged), errors.Is(err, jpeg.ErrUnsupported):
+		if seen := inspectJPEG(data, true); seen != nil {
+			return &Damage{seen.Kind, err}
+		}
 		return &Damage{Garbage, err}
 	}
 	return err

@@ -41,7 +41,7 @@ func (t tree) links(folder, node string) []string {
 func (t tree) resolve(device string) (node, name string, err error) {
 	node, err = filepath.EvalSymlinks(filepath.Join(t.root, device))
 	if err != nil {
-		return "", "", fmt.Errorf("camera.device %s: not there: %w", device, err)
+		return "", "", fmt.Errorf("camera.device %s: not plugged in: %w", device, err)
 	}
 	node = strings.TrimPrefix(node, t.root)
 	if filepath.Dir(device) == byID {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -39,6 +40,9 @@ func findDevice(device string) (node, name string, err error) {
 	list, err := Devices()
 	if err != nil {
 		return "", "", err
+	}
+	if usable := slices.DeleteFunc(slices.Clone(list), func(d Device) bool { return d.Problem != "" }); len(usable) > 0 {
+		list = usable
 	}
 	switch len(list) {
 	case 0:
@@ -77,6 +81,9 @@ func openNode(node string, c Config) (*Camera, error) {
 	d := &device{webcam: cam, fd: fd, checkEnd: c.CheckEnd, timeout: c.Timeout}
 	camera := &Camera{Name: c.Device, Config: c, read: d.read, close: d.close}
 	camera.Asked = Format{c.Format, c.Width, c.Height, c.FPS}
+	if camera.Name == node {
+		camera.note("%s has no stable name: another camera may have it after a replug", node)
+	}
 	if err := d.setUp(camera); err != nil {
 		d.close()
 		return nil, err
@@ -86,9 +93,6 @@ func openNode(node string, c Config) (*Camera, error) {
 
 // setUp negotiates, sets the controls and starts the stream.
 func (d *device) setUp(camera *Camera) error {
-	if strings.HasPrefix(camera.Name, "/dev/video") {
-		camera.note("%s has no stable name: another camera may have it after a replug", camera.Name)
-	}
 	if err := d.negotiate(camera); err != nil {
 		return err
 	}
@@ -137,7 +141,7 @@ func (d *device) negotiate(camera *Camera) error {
 		return fmt.Errorf("asking for the granted format: %w", err)
 	}
 	fps, _ := d.webcam.GetFramerate() // a driver without rates leaves it unknown
-	camera.Granted = Format{fourCC(granted.pixel), int(granted.width), int(granted.height), float64(fps)}
+	camera.Granted = Format{fourCC(granted.pixel), int(granted.width), int(granted.height), math.Round(float64(fps)*1000) / 1000}
 	camera.noteDifferences()
 	return d.interpret(camera, granted)
 }
