@@ -1,6 +1,7 @@
 package infer
 
 import (
+	"cmp"
 	"math"
 	"time"
 )
@@ -97,26 +98,16 @@ func (k Keyframes) validate(fault func(key, format string, args ...any)) {
 // value. model carries its scale, schedule and sampler. Settings.Check tells
 // whether the two fit together.
 func (c *Config) Settings(model Settings) Settings {
-	s := Settings{
-		Steps:    c.Steps,
-		Samples:  c.Samples,
-		Seed:     c.Seed,
-		Sampler:  c.Sampler,
-		Schedule: Schedule{SigmaMin: c.SigmaMin, SigmaMax: c.SigmaMax, Rho: c.Rho},
-		Scale:    model.Scale,
+	return Settings{
+		Steps:   c.Steps,
+		Samples: c.Samples,
+		Seed:    c.Seed,
+		Sampler: cmp.Or(c.Sampler, model.Sampler),
+		Schedule: Schedule{
+			SigmaMin: cmp.Or(c.SigmaMin, model.Schedule.SigmaMin),
+			SigmaMax: cmp.Or(c.SigmaMax, model.Schedule.SigmaMax),
+			Rho:      cmp.Or(c.Rho, model.Schedule.Rho),
+		},
+		Scale: model.Scale,
 	}
-	if s.Sampler == "" {
-		s.Sampler = model.Sampler
-	}
-	s.Schedule.SigmaMin = orElse(s.Schedule.SigmaMin, model.Schedule.SigmaMin)
-	s.Schedule.SigmaMax = orElse(s.Schedule.SigmaMax, model.Schedule.SigmaMax)
-	s.Schedule.Rho = orElse(s.Schedule.Rho, model.Schedule.Rho)
-	return s
-}
-
-func orElse(v, other float64) float64 {
-	if v == 0 {
-		return other
-	}
-	return v
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // sizes covers even, odd, tiny, and already aligned pictures.
-var sizes = []image.Point{{1, 1}, {2, 2}, {16, 16}, {17, 15}, {31, 33}, {64, 48}, {1279, 719}, {1280, 720}, {1920, 1080}}
+var sizes = []image.Point{{1, 1}, {2, 2}, {16, 16}, {17, 15}, {31, 33}, {64, 48}, {639, 361}}
 
 // noisePlanes is a picture whose whole memory, padding too, is random.
 func noisePlanes(w, h, multiple int, seed uint64) *image.YCbCr {

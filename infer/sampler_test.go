@@ -101,7 +101,7 @@ func TestODEFindsTheAnalyticSolution(t *testing.T) {
 // Ancestral steps keep the variance of Gaussian data. What N steps give exactly
 // follows from the recursion v' = a^2 v + up^2, a = the step's linear factor.
 func TestAncestralHasTheRightVariance(t *testing.T) {
-	const n = 200_000
+	const n = 50_000
 	for _, c := range []struct {
 		steps     int
 		low, high float64 // of the variance the recursion gives; that of the data is 1
