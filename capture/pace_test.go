@@ -92,3 +92,25 @@ func TestReadHonoursItsContext(t *testing.T) {
 		}
 	})
 }
+
+func TestSceneKeepsItsPace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := Default()
+		c.Source, c.Width, c.Height, c.FPS = Synthetic, 64, 48, 10
+		camera, f := open(t, c)
+		start := time.Now()
+		for _, want := range []struct {
+			pause    time.Duration
+			sequence uint64
+			skipped  int
+		}{{0, 0, 0}, {0, 1, 0}, {450 * time.Millisecond, 5, 3}, {0, 6, 0}} {
+			time.Sleep(want.pause)
+			if err := camera.Read(t.Context(), f); err != nil {
+				t.Fatal(err)
+			}
+			if f.Sequence != want.sequence || f.Skipped != want.skipped || f.Time.Sub(start) != time.Duration(want.sequence)*100*time.Millisecond {
+				t.Errorf("frame %d of %v, skipped %d; want %+v", f.Sequence, f.Time.Sub(start), f.Skipped, want)
+			}
+		}
+	})
+}
