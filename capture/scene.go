@@ -10,8 +10,8 @@ import (
 )
 
 // Scene is the synthetic scene seen by a shaking camera: text, codes, edges and a zone plate, of which the sharp
-// view is known. Every cycle of frames repeats the same motion with fresh noise, so that a frame costs a copy
-// (16 s at 30 frames a second would need 500 MB and look no different). It is not safe for concurrent use.
+// view is known. A cycle of blurred frames is drawn once and repeated with fresh noise, so that a frame costs little
+// more than a copy. It is not safe for concurrent use.
 type Scene struct {
 	width, height int
 	seed          uint64
@@ -43,8 +43,8 @@ func NewScene(ctx context.Context, c SceneConfig, w, h int) (*Scene, error) {
 	margin := panReach + paths.reach + 2
 	margin += margin & 1
 	canvas := image.NewRGBA(image.Rect(0, 0, 2*half(w)+2*margin, 2*half(h)+2*margin))
-	view := image.Rect(margin, margin, margin+w, margin+h)
-	paint(canvas, view.Inset(min(panReach, w/8, h/8)), c.Seed)
+	always := image.Rect(margin, margin, margin+w, margin+h)
+	paint(canvas, always.Inset(min(panReach, w/8, h/8)), c.Seed)
 	s.sharp = image.NewYCbCr(canvas.Rect, image.YCbCrSubsampleRatio420)
 	FromImage(s.sharp, canvas)
 	shutter := newShutter(canvas, 2*half(w), 2*half(h)) // even, so that chroma at odd edges is the canvas's
