@@ -43,8 +43,8 @@ func NewScene(ctx context.Context, c SceneConfig, w, h int) (*Scene, error) {
 	margin := panReach + paths.reach + 2
 	margin += margin & 1
 	canvas := image.NewRGBA(image.Rect(0, 0, 2*half(w)+2*margin, 2*half(h)+2*margin))
-	always := image.Rect(margin, margin, margin+w, margin+h)
-	paint(canvas, always.Inset(min(panReach, w/8, h/8)), c.Seed)
+	dx, dy := min(panReach, w/8), min(panReach/2, h/8)
+	paint(canvas, image.Rect(margin+dx, margin+dy, margin+w-dx, margin+h-dy), c.Seed) // what stays in view
 	s.sharp = image.NewYCbCr(canvas.Rect, image.YCbCrSubsampleRatio420)
 	FromImage(s.sharp, canvas)
 	shutter := newShutter(canvas, 2*half(w), 2*half(h)) // even, so that chroma at odd edges is the canvas's
