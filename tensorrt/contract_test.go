@@ -1,7 +1,9 @@
 package tensorrt
 
 import (
+	"encoding/json"
 	"errors"
+	"image"
 	"os"
 	"path/filepath"
 	"strings"
@@ -164,4 +166,61 @@ func TestPortsInAnyOrder(t *testing.T) {
 	if faults := checkPorts("input", predictorInputs, got); len(faults) != 1 || !strings.Contains(faults[0], "found no tensor") {
 		t.Errorf("a sequence in a tensor's place: %v", faults)
 	}
+}
+
+// The shipped predictor paints here what its training program painted.
+func TestGoldenPicture(t *testing.T) {
+	var golden struct {
+		Width, Height int
+		Predictor     string
+		PredictorID   string `json:"predictor_id"`
+	}
+	data, err := os.ReadFile("../models/golden/golden.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(data, &golden); err != nil {
+		t.Fatal(err)
+	}
+	m, err := LoadModel("../models/"+golden.Predictor+".onnx", PredictorKind)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.PredictorID != golden.PredictorID {
+		t.Fatalf("the golden pictures are of predictor_id %s, %s has %s: write them anew (train/golden.py)", golden.PredictorID, m.Path, m.PredictorID)
+	}
+	p, err := OpenPredictor(m, onCPU(1), golden.Width, golden.Height)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	in, want := readI420(t, "blurred", golden.Width, golden.Height), readI420(t, "sharpened", golden.Width, golden.Height)
+	out := infer.NewPlanes(golden.Width, golden.Height, m.Multiple)
+	if err := bind(t, p, in, out).Run(); err != nil {
+		t.Fatal(err)
+	}
+	for plane, pair := range map[string][2][]byte{"y": {want.Y, out.Y}, "cb": {want.Cb, out.Cb}, "cr": {want.Cr, out.Cr}} {
+		for i, v := range pair[0] {
+			if d := int(v) - int(pair[1][i]); d < -1 || d > 1 {
+				t.Fatalf("%s, sample %d: expected %d, found %d", plane, i, v, pair[1][i])
+			}
+		}
+	}
+}
+
+// readI420 reads a golden picture, whose size is a multiple of 16.
+func readI420(t *testing.T, name string, w, h int) *image.YCbCr {
+	t.Helper()
+	data, err := os.ReadFile("../models/golden/" + name + ".i420")
+	if err != nil {
+		t.Fatal(err)
+	}
+	img := infer.NewPlanes(w, h, 16)
+	if len(data) != w*h*3/2 || len(img.Y) != w*h {
+		t.Fatalf("%s.i420 has %d bytes: no picture of %dx%d", name, len(data), w, h)
+	}
+	copy(img.Y, data)
+	copy(img.Cb, data[w*h:])
+	copy(img.Cr, data[w*h*5/4:])
+	return img
 }

@@ -15,7 +15,7 @@ import (
 // Denoiser is an open session of a denoiser model at one picture size, with
 // fixed memory that each Run reads and writes. Its zero value is of no use:
 // OpenDenoiser makes it. One goroutine uses it; only Terminate may be called
-// from others. Close it, or its pinned memory panics when it is collected.
+// from others. What is not closed stays in memory.
 type Denoiser struct {
 	choice
 	State, Denoised    []float32    // of the padded size, I420 order: Y, then Cb, then Cr
@@ -74,7 +74,7 @@ func (d *Denoiser) prepare() error {
 		if d.options, err = ort.NewRunOptions(); err != nil {
 			return err
 		}
-		environment.users++
+		hold(d)
 		if err = addFlat(&d.inputs, d.State, d.size); err != nil {
 			return err
 		}
@@ -103,8 +103,7 @@ func (d *Denoiser) open(c *Config, provider string) (detail string, err error) {
 	}
 	took, err := timed(d.smoke)
 	if err != nil {
-		release(d.session.Destroy)
-		d.session = nil
+		d.closeSession()
 		return note, fmt.Errorf("the trial run failed: %w", err)
 	}
 	return describe(c, note, took), nil
@@ -166,7 +165,7 @@ func (d *Denoiser) Terminate() {
 	defer d.stop.Unlock()
 	if d.options != nil {
 		d.stopped = true
-		d.options.Terminate() //nolint:errcheck // sets a flag
+		d.options.Terminate() // sets a flag
 	}
 }
 
@@ -177,7 +176,7 @@ func (d *Denoiser) endTermination() bool {
 	was := d.stopped
 	if was {
 		d.stopped = false
-		d.options.UnsetTerminate() //nolint:errcheck // clears a flag
+		d.options.UnsetTerminate() // clears a flag
 	}
 	return was
 }
@@ -188,16 +187,20 @@ func (d *Denoiser) Close() {
 	d.Terminate()
 	d.running.Lock()
 	defer d.running.Unlock()
-	if d.session != nil {
-		release(d.session.Destroy)
-		d.session = nil
-	}
+	d.closeSession()
 	d.stop.Lock()
 	defer d.stop.Unlock()
 	if d.options != nil {
 		d.inputs.close()
 		d.outputs.close()
-		release(d.options.Destroy)
+		release(d, d.options.Destroy)
 		d.options = nil
+	}
+}
+
+func (d *Denoiser) closeSession() {
+	if d.session != nil {
+		exclusive(d.session.Destroy) // never fails: the library is held
+		d.session = nil
 	}
 }

@@ -24,8 +24,10 @@ var (
 // environment is ONNX Runtime's process-wide state, whose calls the binding does not lock.
 var environment struct {
 	sync.Mutex
-	path  string // of the library that runs, "" when stopped
-	users int    // open sessions and sets of tensors: the library cannot go before them
+	path string // of the library that runs, "" when stopped
+	// The open sessions: the library cannot go before them. One that is never
+	// closed stays reachable here: its pinned memory would else panic when it is collected.
+	open map[any]struct{}
 }
 
 // Start loads the ONNX Runtime library at path and starts it, with telemetry
@@ -68,8 +70,8 @@ func Stop() error {
 	if environment.path == "" {
 		return nil
 	}
-	if environment.users > 0 {
-		return fmt.Errorf("cannot stop ONNX Runtime: sessions are open")
+	if n := len(environment.open); n > 0 {
+		return fmt.Errorf("cannot stop ONNX Runtime: %d sessions are open", n)
 	}
 	environment.path = ""
 	return ort.DestroyEnvironment()
@@ -95,12 +97,18 @@ func exclusive(call func() error) error {
 	return call()
 }
 
-// release destroys what one user of the library holds.
-func release(destroy ...func() error) {
+// hold keeps an owner of sessions or tensors, and the library. Only within exclusive.
+func hold(owner any) {
+	if environment.open == nil {
+		environment.open = map[any]struct{}{}
+	}
+	environment.open[owner] = struct{}{}
+}
+
+// release ends hold, once destroy has freed what the owner had.
+func release(owner any, destroy func() error) {
 	environment.Lock()
 	defer environment.Unlock()
-	for _, d := range destroy {
-		d() //nolint:errcheck // the binding's Destroy functions only fail on what is destroyed already
-	}
-	environment.users--
+	destroy() // the binding's Destroy functions only fail on what is destroyed already
+	delete(environment.open, owner)
 }

@@ -3,6 +3,7 @@ package tensorrt
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 
@@ -94,12 +95,35 @@ func (m *Model) Settings() infer.Settings {
 	}
 }
 
+// readMetadata opens the model once more, as cheaply as can be: the binding
+// gives the ports of a session of its own only.
 func readMetadata(data []byte) (map[string]string, error) {
-	m, err := ort.GetModelMetadataWithONNXData(data)
+	o, err := ort.NewSessionOptions()
+	if err != nil {
+		return nil, err
+	}
+	defer o.Destroy()
+	if err := errors.Join(
+		o.SetGraphOptimizationLevel(ort.GraphOptimizationLevelDisableAll),
+		o.SetIntraOpNumThreads(1),
+		o.AddSessionConfigEntry("session.disable_prepacking", "1"),
+	); err != nil {
+		return nil, err
+	}
+	session, err := ort.NewDynamicAdvancedSessionWithONNXData(data, nil, nil, o)
+	if err != nil {
+		return nil, err
+	}
+	defer session.Destroy()
+	m, err := session.GetModelMetadata()
 	if err != nil {
 		return nil, err
 	}
 	defer m.Destroy()
+	return customMap(m)
+}
+
+func customMap(m *ort.ModelMetadata) (map[string]string, error) {
 	keys, err := m.GetCustomMetadataMapKeys()
 	if err != nil {
 		return nil, err

@@ -12,8 +12,7 @@ import (
 
 // Predictor is an open session of a predictor model at one picture size.
 // Its zero value is of no use: OpenPredictor makes it. It runs one picture at a
-// time; a concurrent Run gets ErrBusy. Close it, or its pinned memory panics
-// when it is collected.
+// time; a concurrent Run gets ErrBusy. What is not closed stays in memory.
 type Predictor struct {
 	choice
 	model *Model
@@ -53,6 +52,9 @@ func (p *Predictor) open(c *Config, provider string) (detail string, err error) 
 	p.provider, p.rebind = provider, provider != CPU
 	note, err := newSession(c, provider, predictorInputs, p.size, func(o *ort.SessionOptions) (err error) {
 		p.session, err = ort.NewDynamicAdvancedSessionWithONNXData(p.model.Data, names(predictorInputs), names(predictorOutputs), o)
+		if err == nil {
+			hold(p)
+		}
 		return err
 	})
 	if err != nil {
@@ -215,7 +217,7 @@ func (b *Binding) Close() {
 
 func (b *Binding) close() {
 	if b.io != nil {
-		b.io.Destroy() //nolint:errcheck // never fails
+		b.io.Destroy() // never fails
 		b.io = nil
 	}
 	b.inputs.close()
@@ -231,7 +233,7 @@ func (p *Predictor) Close() {
 		b.close()
 	}
 	if p.session != nil {
-		release(p.session.Destroy)
+		release(p, p.session.Destroy)
 		p.session = nil
 	}
 }

@@ -66,8 +66,8 @@ func TestNoProviderWorks(t *testing.T) {
 			}
 		}
 	}
-	if environment.users != 0 {
-		t.Errorf("%d users of the library are left", environment.users)
+	if len(environment.open) != 0 {
+		t.Errorf("%d sessions are left", len(environment.open))
 	}
 }
 
@@ -116,8 +116,8 @@ func TestOpenAndCloseConcurrently(t *testing.T) {
 		}()
 	}
 	group.Wait()
-	if environment.users != 0 {
-		t.Errorf("%d users of the library are left", environment.users)
+	if len(environment.open) != 0 {
+		t.Errorf("%d sessions are left", len(environment.open))
 	}
 }
 

@@ -64,7 +64,7 @@ func addFlat(t *tensors, data []float32, size image.Point) error {
 
 func (t *tensors) close() {
 	for _, v := range t.values {
-		v.Destroy() //nolint:errcheck // never fails
+		v.Destroy() // never fails
 	}
 	t.values = nil
 	t.pins.Unpin()
