@@ -87,7 +87,7 @@ func TestDenoiserRunAllocatesNothing(t *testing.T) {
 }
 
 func TestTerminateEndsALongRun(t *testing.T) {
-	d := openDenoiser(t, "heavy", 1280, 720)
+	d := openDenoiser(t, "heavy", 960, 540)
 	whole, err := timed(func() error { return d.Run(1) })
 	if err != nil {
 		t.Fatal(err)
@@ -157,7 +157,7 @@ func TestTerminateAtAnyMoment(t *testing.T) {
 }
 
 func TestDenoiserBusyAndClose(t *testing.T) {
-	d := openDenoiser(t, "heavy", 1280, 720)
+	d := openDenoiser(t, "heavy", 960, 540)
 	result := make(chan error)
 	go func() { result <- d.Run(1) }()
 	deadline := time.Now().Add(5 * time.Second)

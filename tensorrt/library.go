@@ -44,12 +44,10 @@ func Library(configured string) (path, why string, err error) {
 
 func find(configured, env, program string, system func() []string) (path, why string, err error) {
 	if configured != "" {
-		path, err = usable(configured)
-		return path, "the key runtime.library names it", prefixed("runtime.library: ", err)
+		return named(configured, "the key runtime.library")
 	}
 	if env != "" {
-		path, err = usable(env)
-		return path, "$" + Env + " names it", prefixed("$"+Env+": ", err)
+		return named(env, "$"+Env)
 	}
 	beside := filepath.Join(filepath.Dir(program), "..", "lib", libraryName)
 	path, err = usable(beside)
@@ -68,11 +66,11 @@ func find(configured, env, program string, system func() []string) (path, why st
 		minMinor, strings.Join(tried, "; "), keyHint)
 }
 
-func prefixed(prefix string, err error) error {
-	if err == nil {
-		return nil
+func named(name, by string) (path, why string, err error) {
+	if path, err = usable(name); err != nil {
+		return "", "", fmt.Errorf("%s: %w", by, err)
 	}
-	return fmt.Errorf("%s%w", prefix, err)
+	return path, by + " names it", nil
 }
 
 // usable returns the absolute path of a library file whose name tells of no too old version.

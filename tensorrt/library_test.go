@@ -38,7 +38,7 @@ func TestFind(t *testing.T) {
 		{name: "then beside the program", there: []string{beside, system}, wantPath: beside, wantWhy: "beside the program"},
 		{name: "then the system", there: []string{system}, wantPath: system, wantWhy: "lib/libonnxruntime.so.1: no such file"},
 		{name: "not an old one", there: []string{old, system}, wantPath: system, wantWhy: "version 1.21, and 1.24 or later is needed"},
-		{name: "a key that names nothing is an error", there: []string{env, beside, system}, configured: named, env: env, fail: "runtime.library: ROOT/n/libonnxruntime.so.1: no such file"},
+		{name: "a key that names nothing is an error", there: []string{env, beside, system}, configured: named, env: env, fail: "the key runtime.library: ROOT/n/libonnxruntime.so.1: no such file"},
 		{name: "so is such a variable", there: []string{beside, system}, env: env, fail: "$SHARPEND_ONNXRUNTIME: ROOT/e/libonnxruntime.so: no such file"},
 		{name: "a folder is named", there: []string{beside}, configured: "lib", fail: "ROOT/lib is a folder: name the file, such as ROOT/lib/libonnxruntime.so.1"},
 		{name: "nothing anywhere", there: []string{old}, fail: "set the key runtime.library or $SHARPEND_ONNXRUNTIME"},
