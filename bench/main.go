@@ -91,7 +91,7 @@ func prepare(folder string, frames int) (loop string, err error) {
 	return loop, nil
 }
 
-// contestants are sharpend, the C loop twice and, where Debian's Python packages are there, Python.
+// contestants are sharpend (on all cores and on one, as the C loop is), the C loop twice and, where Debian's Python packages are there, Python.
 func contestants(folder, loop string, port, frames int) []contestant {
 	short, long := filepath.Join(folder, "short.mjpeg"), filepath.Join(folder, "long.mjpeg")
 	args := []string{long, strconv.Itoa(port), strconv.Itoa(frames)}
@@ -99,6 +99,7 @@ func contestants(folder, loop string, port, frames int) []contestant {
 		{"c", func() (cost, error) { return reported(loop, args...) }},
 		{"c fast dct", func() (cost, error) { return reported(loop, append(args, "fast")...) }},
 		{"sharpend", func() (cost, error) { return sharpend(short, long, port, frames) }},
+		{"on one core", func() (cost, error) { return sharpend(short, long, port, frames, "taskset", "--cpu-list", "0") }},
 	}
 	const python = "/usr/bin/python3" // Debian's, which has Debian's packages
 	if exec.Command(python, "-c", "import cv2, paho.mqtt.client").Run() != nil {
@@ -136,21 +137,24 @@ func reported(program string, args ...string) (c cost, err error) {
 }
 
 // sharpend returns the cost of the frames that long has more than short.
-func sharpend(short, long string, port, frames int) (c cost, err error) {
-	a, err := play(short, port, warm)
+// Under are the words of a command that runs it.
+func sharpend(short, long string, port, frames int, under ...string) (c cost, err error) {
+	a, err := play(short, port, warm, under)
 	if err != nil {
 		return c, err
 	}
-	b, err := play(long, port, warm+frames)
+	b, err := play(long, port, warm+frames, under)
 	return cost{(b.CPU - a.CPU) / float64(frames), (b.Wall - a.Wall) / float64(frames)}, err
 }
 
 var inOut = regexp.MustCompile(`(\d+) frames in, (\d+) out`)
 
-// play runs the daemon over a whole clip, checks that no frame was lost, and returns what the run
-// took in all.
-func play(clip string, port, frames int) (total cost, err error) {
-	command := exec.Command("bin/sharpend", "run", "--config", config, "--path", clip, "--broker", fmt.Sprintf("mqtt://127.0.0.1:%d", port))
+// play runs the daemon over a whole clip and returns what the run took in all. A frame or two may
+// be lost to the time-out of a write where the machine is too busy to serve the broker.
+func play(clip string, port, frames int, under []string) (total cost, err error) {
+	broker := fmt.Sprintf("mqtt://127.0.0.1:%d", port)
+	words := append(slices.Clone(under), "bin/sharpend", "run", "--config", config, "--path", clip, "--broker", broker)
+	command := exec.Command(words[0], words[1:]...)
 	begin := now()
 	out, err := command.CombinedOutput()
 	total.Wall = now() - begin
@@ -159,11 +163,19 @@ func play(clip string, port, frames int) (total cost, err error) {
 	}
 	state := command.ProcessState
 	total.CPU = float64((state.UserTime() + state.SystemTime()).Microseconds()) / 1e3
-	counts := inOut.FindSubmatch(out)
-	if want := strconv.Itoa(frames); counts == nil || string(counts[1]) != want || string(counts[2]) != want {
-		return total, fmt.Errorf("%s: not all of %d frames came out:\n%s", command, frames, out)
+	if in, sent := counts(out); in != frames || sent*100 < frames*99 {
+		return total, fmt.Errorf("%s: of %d frames %d came in and %d out:\n%s", command, frames, in, sent, out)
 	}
 	return total, nil
+}
+
+// counts reads the daemon's summary.
+func counts(out []byte) (in, sent int) {
+	if m := inOut.FindSubmatch(out); m != nil {
+		in, _ = strconv.Atoi(string(m[1]))
+		sent, _ = strconv.Atoi(string(m[2]))
+	}
+	return in, sent
 }
 
 func output(program string, args ...string) ([]byte, error) {
@@ -177,13 +189,13 @@ func output(program string, args ...string) ([]byte, error) {
 	return out, err
 }
 
-// A line of the report holds medians, and how often the contestant's cost sharpend's is.
+// A line of the report holds one contestant's medians.
 type line struct {
 	Name  string  `json:"name"`
 	Cost  cost    `json:"median"`
 	Least float64 `json:"least_cpu_ms"`
 	Most  float64 `json:"most_cpu_ms"`
-	Ratio float64 `json:"sharpend_cpu_ratio"` // median over the rounds of sharpend / this, in the same round
+	Ratio float64 `json:"sharpend_to_this"` // CPU, the median over the rounds of the ratio in one round
 }
 
 func report(all []contestant, costs map[string][]cost, asJSON bool) error {
