@@ -85,6 +85,13 @@ func Open(ctx context.Context, c Config) (*Camera, error) {
 	return nil, fmt.Errorf("camera.source: %q is not one of %s, %s, %s", c.Source, V4L2, File, Synthetic)
 }
 
+// New makes a camera of the caller's own source of frames: about describes it, read and close keep the promises
+// of Read and Close.
+func New(about Camera, read func(ctx context.Context, f *Frame) error, close func() error) *Camera {
+	about.read, about.close = read, close
+	return &about
+}
+
 // Read waits for the next frame and fills f. It returns ctx.Err() when ctx ends, io.EOF at the end of a file that
 // does not loop, and a *Damage for a frame that is lost (read on). Any other error means that the camera is lost:
 // Close it and Open Camera.Config.

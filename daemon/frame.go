@@ -101,13 +101,18 @@ func newFrames(p *tensorrt.Predictor, size image.Point, multiple int, truth bool
 	return s, nil
 }
 
-// close waits until every frame is home, then ends the session.
+// close waits until every frame is home, then ends the session: nobody runs
+// it any more, and no binding is left that points into it.
 func (s *frames) close() {
-	for range frameCount {
-		(<-s.free).binding.Close()
+	var home [frameCount]*frame
+	for i := range home {
+		home[i] = <-s.free
 	}
 	for range keyCount {
 		<-s.keys
+	}
+	for _, f := range home {
+		f.binding.Close()
 	}
 	s.predictor.Close()
 }

@@ -21,15 +21,7 @@ func settingsFor(c infer.Config, m *tensorrt.Model) infer.Settings {
 	if m == nil {
 		return infer.Settings{Seed: c.Seed}
 	}
-	s := m.Settings()
-	s.Steps, s.Samples, s.Seed = c.Steps, c.Samples, c.Seed
-	s.Sampler = cmp.Or(c.Sampler, s.Sampler)
-	s.Schedule = infer.Schedule{
-		SigmaMin: cmp.Or(c.SigmaMin, s.Schedule.SigmaMin),
-		SigmaMax: cmp.Or(c.SigmaMax, s.Schedule.SigmaMax),
-		Rho:      cmp.Or(c.Rho, s.Schedule.Rho),
-	}
-	return s
+	return c.Settings(m.Settings())
 }
 
 // apply lets a request's own numbers override the config's.

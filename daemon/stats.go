@@ -95,9 +95,10 @@ const (
 	psnrRefined
 )
 
+// truth takes a PSNR in dB; equal pictures (infinite) count as 99, for JSON.
 func (s *stats) truth(which int, db float64) {
 	s.mu.Lock()
-	s.psnr[which].add(db)
+	s.psnr[which].add(min(db, 99))
 	s.mu.Unlock()
 }
 

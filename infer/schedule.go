@@ -5,7 +5,9 @@ import "math"
 // Schedule is the noise schedule of Karras et al. 2022 (EDM). Sigmas are in
 // units of the state, whose data has standard deviation 1.
 type Schedule struct {
-	SigmaMin, SigmaMax, Rho float64
+	SigmaMin float64 `json:"sigma_min"`
+	SigmaMax float64 `json:"sigma_max"`
+	Rho      float64 `json:"rho"`
 }
 
 // Sigmas overwrites dst, which may be nil, with steps noise levels from SigmaMax
