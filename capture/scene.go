@@ -35,11 +35,11 @@ const (
 )
 
 // NewScene draws the scene for views of w x h pixels. The cycle has 30 frames, fewer (at least 4) where those take
-// more than 24 MB: 17 at 1280x720, 8 at 1920x1080. Its blurred views are drawn here, which takes about 10 ms each
+// more than 24 MB: 18 at 1280x720, 8 at 1920x1080. Its blurred views are drawn here, which takes about 10 ms each
 // at 640x360; ctx ends that early.
 func NewScene(ctx context.Context, c SceneConfig, w, h int) (*Scene, error) {
 	s := &Scene{width: w, height: h, seed: c.Seed, rng: rand.NewPCG(0, 0)}
-	paths := drawPaths(c, min(max(cycleMemory/(w*h*3/2), 4), longestCycle))
+	paths := drawPaths(c, cycleLength(w, h))
 	margin := panReach + paths.reach + 2
 	margin += margin & 1
 	canvas := image.NewRGBA(image.Rect(0, 0, 2*half(w)+2*margin, 2*half(h)+2*margin))
@@ -57,6 +57,10 @@ func NewScene(ctx context.Context, c SceneConfig, w, h int) (*Scene, error) {
 	}
 	s.luma, s.chroma = drawNoise(c.Seed, c.Noise, w), drawNoise(^c.Seed, c.Noise/2, w)
 	return s, nil
+}
+
+func cycleLength(w, h int) int {
+	return min(max(cycleMemory/(w*h*3/2), 4), longestCycle)
 }
 
 // pan is the camera's position at frame n of a cycle: an ellipse, in even pixels.

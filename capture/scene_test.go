@@ -43,8 +43,8 @@ func TestSceneAtRestIsItsTruth(t *testing.T) {
 
 func TestSceneIsDeterministic(t *testing.T) {
 	c := SceneConfig{Seed: 7, Blur: 9, Noise: 2}
-	a, blurred, sharp := newScene(t, c, 160, 90)
-	b, again, againSharp := newScene(t, c, 160, 90)
+	a, blurred, sharp := newScene(t, c, 80, 50)
+	b, again, againSharp := newScene(t, c, 80, 50)
 	a.Draw(1, blurred, sharp)
 	a.Draw(40, blurred, sharp)
 	b.Draw(40, again, againSharp)
@@ -60,7 +60,7 @@ func TestSceneIsDeterministic(t *testing.T) {
 		t.Error("the next cycle is not the same motion with other noise")
 	}
 	c.Seed++
-	other, again, againSharp := newScene(t, c, 160, 90)
+	other, again, againSharp := newScene(t, c, 80, 50)
 	other.Draw(40, again, againSharp)
 	if same(sharp, againSharp) {
 		t.Error("another seed gives the same scene")
@@ -70,7 +70,7 @@ func TestSceneIsDeterministic(t *testing.T) {
 // More blur and more noise both move the camera's view away from the truth.
 func TestSceneBlurAndNoise(t *testing.T) {
 	psnr := func(blur, noise float64) float64 {
-		s, blurred, sharp := newScene(t, SceneConfig{Seed: 1, Blur: blur, Noise: noise}, 320, 180)
+		s, blurred, sharp := newScene(t, SceneConfig{Seed: 1, Blur: blur, Noise: noise}, 240, 136)
 		sum := 0.0
 		for n := range s.views {
 			s.Draw(uint64(n), blurred, sharp)
@@ -129,10 +129,9 @@ func TestBlurAddsUpLight(t *testing.T) {
 }
 
 func TestCycleFitsItsMemory(t *testing.T) {
-	for _, test := range []struct{ w, h, want int }{{640, 360, 30}, {1920, 1080, 8}} {
-		s, _, _ := newScene(t, SceneConfig{}, test.w, test.h)
-		if len(s.views) != test.want {
-			t.Errorf("%dx%d: %d frames", test.w, test.h, len(s.views))
+	for _, test := range []struct{ w, h, want int }{{1, 1, 30}, {640, 360, 30}, {1280, 720, 18}, {1920, 1080, 8}, {7680, 4320, 4}} {
+		if got := cycleLength(test.w, test.h); got != test.want {
+			t.Errorf("%dx%d: %d frames, want %d", test.w, test.h, got, test.want)
 		}
 	}
 }

@@ -157,13 +157,9 @@ func (e *Encoder) Encode(dst []byte, img *image.YCbCr, quality int) ([]byte, err
 		dst = make([]byte, bound)
 	}
 	dst = dst[:cap(dst)]
-	flags := C.int(0)
-	if quality <= fastQuality {
-		flags = C.TJFLAG_FASTDCT
-	}
 	n := C.encode_planes(e.codec, bytePointer(img.Y), C.int(img.YStride),
 		bytePointer(img.Cb), bytePointer(img.Cr), C.int(img.CStride),
-		C.int(w), C.int(h), samplings[img.SubsampleRatio], C.int(min(max(quality, 1), 100)), flags, bytePointer(dst), C.ulong(len(dst)))
+		C.int(w), C.int(h), samplings[img.SubsampleRatio], C.int(min(max(quality, 1), 100)), bytePointer(dst), C.ulong(len(dst)))
 	switch {
 	case n == C.NO_MEMORY:
 		return dst[:0], errMemory
@@ -172,9 +168,6 @@ func (e *Encoder) Encode(dst []byte, img *image.YCbCr, quality int) ([]byte, err
 	}
 	return dst[:n], nil
 }
-
-// fastQuality is the highest quality encoded with the fast DCT, whose rounding shows only above it.
-const fastQuality = 90
 
 // Bound is the number of bytes that a picture of this size cannot exceed when encoded.
 func Bound(width, height int, ratio image.YCbCrSubsampleRatio) int {

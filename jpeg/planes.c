@@ -132,7 +132,7 @@ static void copy_extended(unsigned char *dst, int pw, int ph, const unsigned cha
 
 long encode_planes(codec *c, const unsigned char *y, int ystride,
 	const unsigned char *cb, const unsigned char *cr, int cstride,
-	int width, int height, int subsampling, int quality, int flags,
+	int width, int height, int subsampling, int quality,
 	unsigned char *out, unsigned long capacity) {
 	int pw = tjPlaneWidth(0, width, subsampling), ph = tjPlaneHeight(0, height, subsampling);
 	// tj reads whole sampling units, which an odd picture need not have in memory.
@@ -145,6 +145,8 @@ long encode_planes(codec *c, const unsigned char *y, int ystride,
 	const unsigned char *planes[3] = {y, cb, cr};
 	int strides[3] = {ystride, cstride, cstride};
 	unsigned long size = capacity;
-	int rc = tjCompressFromYUVPlanes(c->handle, planes, width, strides, height, subsampling, &out, &size, quality, flags | TJFLAG_NOREALLOC);
+	// The fast DCT saves no time where SIMD does the accurate one (measured: AVX2), and costs up to 0.4 dB at quality 95.
+	int flags = TJFLAG_NOREALLOC | TJFLAG_ACCURATEDCT;
+	int rc = tjCompressFromYUVPlanes(c->handle, planes, width, strides, height, subsampling, &out, &size, quality, flags);
 	return rc ? -1 : (long)size;
 }

@@ -30,7 +30,7 @@ int decode_planes(codec *c, const unsigned char *data, unsigned long size,
 // Encodes into out (at least tjBufSize long); the size, -1 or NO_MEMORY.
 long encode_planes(codec *c, const unsigned char *y, int ystride,
 	const unsigned char *cb, const unsigned char *cr, int cstride,
-	int width, int height, int subsampling, int quality, int flags,
+	int width, int height, int subsampling, int quality,
 	unsigned char *out, unsigned long capacity);
 
 #endif

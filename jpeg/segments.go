@@ -38,7 +38,7 @@ func hasSOI(data []byte) bool {
 // InsertComment appends to dst[:0] the picture with a COM segment of text behind its SOI and JFIF header,
 // and returns that. Text past 65533 bytes is cut off; what is no JPEG is copied as it is.
 // The two slices must not overlap.
-func InsertComment(dst, jpeg []byte, text string) []byte {
+func InsertComment[T string | []byte](dst, jpeg []byte, text T) []byte {
 	if !hasSOI(jpeg) {
 		return append(dst[:0], jpeg...)
 	}
