@@ -37,6 +37,10 @@ const config = "bench/identity.yaml"
 // both, so their difference is the cost of the frames that the longer one has more.
 const warm = 100
 
+// tolerated is how many frames may be lost before the broker has answered, or to its time-out
+// on a busy machine. They are decoded all the same.
+const tolerated = 25
+
 func main() {
 	rounds := flag.Int("rounds", 5, "how often each is measured")
 	frames := flag.Int("frames", 500, "frames in one measurement")
@@ -149,8 +153,7 @@ func sharpend(short, long string, port, frames int, under ...string) (c cost, er
 
 var inOut = regexp.MustCompile(`(\d+) frames in, (\d+) out`)
 
-// play runs the daemon over a whole clip and returns what the run took in all. A frame or two may
-// be lost to the time-out of a write where the machine is too busy to serve the broker.
+// play runs the daemon over a whole clip and returns what the run took in all.
 func play(clip string, port, frames int, under []string) (total cost, err error) {
 	broker := fmt.Sprintf("mqtt://127.0.0.1:%d", port)
 	words := append(slices.Clone(under), "bin/sharpend", "run", "--config", config, "--path", clip, "--broker", broker)
@@ -163,7 +166,7 @@ func play(clip string, port, frames int, under []string) (total cost, err error)
 	}
 	state := command.ProcessState
 	total.CPU = float64((state.UserTime() + state.SystemTime()).Microseconds()) / 1e3
-	if in, sent := counts(out); in != frames || sent*100 < frames*99 {
+	if in, sent := counts(out); in != frames || sent < frames-tolerated {
 		return total, fmt.Errorf("%s: of %d frames %d came in and %d out:\n%s", command, frames, in, sent, out)
 	}
 	return total, nil
