@@ -26,6 +26,8 @@ type Device struct {
 	Problem string // why it cannot be used now; "" if it can
 }
 
+func (d Device) bestName() string { return append(slices.Clone(d.Names), d.Path)[0] }
+
 // Devices lists the cameras that are plugged in, without metadata nodes and devices that are no cameras.
 func Devices() ([]Device, error) {
 	nodes, err := filepath.Glob("/sys/class/video4linux/video*")

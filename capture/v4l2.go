@@ -41,20 +41,24 @@ func findDevice(device string) (node, name string, err error) {
 	if err != nil {
 		return "", "", err
 	}
-	if usable := slices.DeleteFunc(slices.Clone(list), func(d Device) bool { return d.Problem != "" }); len(usable) > 0 {
-		list = usable
-	}
-	switch len(list) {
-	case 0:
+	return chooseDevice(list)
+}
+
+func chooseDevice(list []Device) (node, name string, err error) {
+	usable := slices.DeleteFunc(slices.Clone(list), func(d Device) bool { return d.Problem != "" })
+	switch {
+	case len(usable) == 1:
+		return usable[0].Path, usable[0].bestName(), nil
+	case len(list) == 0:
 		return "", "", errors.New("camera.device is empty and no camera is plugged in")
-	case 1:
-		return machine.resolve(list[0].Path)
+	case len(usable) == 0:
+		return "", "", fmt.Errorf("camera.device is empty and no camera can be used: %s: %s", list[0].bestName(), list[0].Problem)
 	}
-	names := make([]string, len(list))
-	for i, d := range list {
-		names[i] = slices.Concat(d.Names, []string{d.Path})[0]
+	names := make([]string, len(usable))
+	for i, d := range usable {
+		names[i] = d.bestName()
 	}
-	return "", "", fmt.Errorf("camera.device is empty and there are %d cameras: name one of %s", len(list), strings.Join(names, ", "))
+	return "", "", fmt.Errorf("camera.device is empty and there are %d cameras: name one of %s", len(usable), strings.Join(names, ", "))
 }
 
 // explain adds to the errors that one cannot guess the meaning of.

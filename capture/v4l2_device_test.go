@@ -64,6 +64,7 @@ func TestDeviceDeliversEveryFormat(t *testing.T) {
 			if d.Driver == "vivid" {
 				wantBars(t, f, pixel == "GREY")
 			}
+			wantNoAllocations(t, camera, f)
 		})
 	}
 }
@@ -72,9 +73,7 @@ func readTen(t *testing.T, camera *Camera, f *Frame) {
 	t.Helper()
 	last := Frame{}
 	for n := range 10 {
-		if err := camera.Read(t.Context(), f); err != nil {
-			t.Fatal(err)
-		}
+		readWhole(t, camera, f)
 		if age := time.Since(f.Time); age < 0 || age > time.Second {
 			t.Errorf("frame %d is %v old", f.Sequence, age)
 		}
@@ -84,6 +83,23 @@ func readTen(t *testing.T, camera *Camera, f *Frame) {
 		last = *f
 	}
 	t.Logf("decoding took %v", f.Decode)
+}
+
+// readWhole lets a few frames be damaged: a camera's first ones often are.
+func readWhole(t *testing.T, camera *Camera, f *Frame) {
+	t.Helper()
+	for range 5 {
+		damage := new(Damage)
+		err := camera.Read(t.Context(), f)
+		if err == nil {
+			return
+		}
+		if !errors.As(err, &damage) {
+			t.Fatal(err)
+		}
+		t.Log(err)
+	}
+	t.Fatal("five damaged frames in a row")
 }
 
 // wantBars checks vivid's default test pattern, eight bars of 75 % colour, below the text that it writes on it.
@@ -107,15 +123,10 @@ func wantBars(t *testing.T, f *Frame, grey bool) {
 	}
 }
 
-func TestDeviceReadAllocatesNothing(t *testing.T) {
-	d := testDevice(t)
-	c := Default()
-	c.Device = d.Path
-	camera := openTest(t, c)
-	f := newFrame(camera)
-	readTen(t, camera, f)
+func wantNoAllocations(t *testing.T, camera *Camera, f *Frame) {
+	t.Helper()
 	ctx := context.Background()
-	if n := testing.AllocsPerRun(20, func() {
+	if n := testing.AllocsPerRun(10, func() {
 		if err := camera.Read(ctx, f); err != nil {
 			t.Error(err)
 		}

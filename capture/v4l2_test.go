@@ -5,7 +5,6 @@ import (
 	"errors"
 	"image"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -50,6 +49,7 @@ func TestChoosePixel(t *testing.T) {
 		{"large is MJPG", Format{"auto", 1920, 1080, 0}, both, "MJPG"},
 		{"large and slow is raw where raw is fast enough", Format{"auto", 1920, 1080, 4}, both, "YUYV"},
 		{"raw without the rate loses to MJPG", Format{"auto", 640, 360, 4}, append([]Mode{{Pixel: "MJPG", Width: 640, Height: 360}}, both...), "MJPG"},
+		{"raw too slow loses to MJPG", Format{"auto", 320, 240, 25}, []Mode{{Pixel: "YUYV", Rates: []float64{15}}, {Pixel: "MJPG", Rates: []float64{30}}}, "MJPG"},
 		{"a size that nothing has is the driver's to round", Format{"auto", 641, 481, 15}, both, "YUYV"},
 		{"the order of preference", Format{"auto", 320, 240, 0}, steps, "UYVY"},
 		{"what carries the size goes before the order", Format{"auto", 321, 240, 0}, steps, "GREY"},
@@ -217,69 +217,6 @@ func TestReadEnds(t *testing.T) {
 	f.Image.Rect = image.Rect(0, 0, 4, 2)
 	if err := d.read(t.Context(), f); err == nil || !strings.Contains(err.Error(), "2x2") {
 		t.Errorf("a frame of the wrong size: %v", err)
-	}
-}
-
-// newTree makes a machine with three USB cameras: 0 and 2 are the same model without a serial number.
-func newTree(t *testing.T) tree {
-	root := t.TempDir()
-	write := func(path, text string) {
-		path = filepath.Join(root, path)
-		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o644)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	link := func(target, path string) {
-		path = filepath.Join(root, path)
-		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.Symlink(target, path)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, c := range []struct{ node, port, product, serial, id string }{
-		{"video0", "1-1", "0825", "", ""}, {"video2", "1-2", "0825", "", "usb-Twin"}, {"video4", "1-3", "0825", "S1", "usb-Single"},
-	} {
-		write("/dev/"+c.node, "")
-		write("/sys/devices/"+c.port+"/idVendor", "046d\n")
-		write("/sys/devices/"+c.port+"/idProduct", c.product+"\n")
-		if c.serial != "" {
-			write("/sys/devices/"+c.port+"/serial", c.serial+"\n")
-		}
-		write("/sys/devices/"+c.port+"/"+c.port+":1.0/modalias", "")
-		write("/sys/class/video4linux/"+c.node+"/index", "0\n")
-		link("../../../devices/"+c.port+"/"+c.port+":1.0", "/sys/class/video4linux/"+c.node+"/device")
-		link("../../"+c.node, byPath+"/usb-"+c.port)
-		if c.id != "" {
-			link("../../"+c.node, byID+"/"+c.id)
-		}
-	}
-	write("/dev/video9", "")
-	link("video4", "/dev/front-camera")
-	return tree{root}
-}
-
-func TestResolve(t *testing.T) {
-	tree := newTree(t)
-	tests := []struct{ device, node, name, fault string }{
-		{byID + "/usb-Single", "/dev/video4", byID + "/usb-Single", ""},
-		{byPath + "/usb-1-1", "/dev/video0", byPath + "/usb-1-1", ""},
-		{byID + "/usb-Twin", "", "", "2 cameras claim this name; use one of /dev/v4l/by-path/usb-1-2, /dev/v4l/by-path/usb-1-1"},
-		{"/dev/video4", "/dev/video4", byID + "/usb-Single", ""},
-		{"/dev/video2", "/dev/video2", byPath + "/usb-1-2", ""},
-		{"/dev/front-camera", "/dev/video4", "/dev/front-camera", ""},
-		{"/dev/video9", "/dev/video9", "/dev/video9", ""},
-		{"/dev/video7", "", "", "camera.device /dev/video7: not plugged in"},
-	}
-	for _, tt := range tests {
-		node, name, err := tree.resolve(tt.device)
-		if tt.fault != "" {
-			if err == nil || !strings.Contains(err.Error(), tt.fault) {
-				t.Errorf("%s: %v, want %q", tt.device, err, tt.fault)
-			}
-			continue
-		}
-		if err != nil || node != tt.node || name != tt.name {
-			t.Errorf("%s: %s, %s, %v, want %s, %s", tt.device, node, name, err, tt.node, tt.name)
-		}
 	}
 }
 
