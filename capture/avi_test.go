@@ -3,6 +3,7 @@ package capture
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"testing"
@@ -23,7 +24,8 @@ func TestAVI(t *testing.T) {
 		"dropped":    {aviFile{pictures: [][]byte{nil, pictures[0], nil, nil, pictures[1], nil}}, "1:10 4:20"},
 		"damaged":    {aviFile{pictures: [][]byte{pictures[0], pictures[1][:90], []byte("?"), pictures[2]}}, "0:10 1:truncated 2:garbage 3:30"},
 		"sound, index chunks, records": {aviFile{pictures: pictures, between: func(i int) []byte {
-			return slices.Concat(riff("01wb", make([]byte, 7)), riff("ix00", make([]byte, 24)), []byte("LIST\x00\x00\x00\x00rec "))
+			record := riff("LIST", append([]byte("rec "), riff("00dc", pictures[i])...))[:12]
+			return slices.Concat(riff("01wb", make([]byte, 7)), riff("ix00", make([]byte, 24)), record)
 		}}, "0:10 1:20 2:30 3:40"},
 	} {
 		t.Run(name, func(t *testing.T) { wantStory(t, fastConfig(write(t, "a.avi", test.file.bytes())), test.want) })
@@ -45,6 +47,21 @@ func TestAVIThatWasCutOff(t *testing.T) {
 		"garbage behind":  {append(slices.Clone(whole), "\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c"...), "0:10 1:20 2:30 3:garbage"},
 	} {
 		t.Run(name, func(t *testing.T) { wantStory(t, fastConfig(write(t, "a.avi", test.data)), test.want) })
+	}
+}
+
+// The message names the file, the place and the loss.
+func TestAVIThatWasCutOffSaysWhere(t *testing.T) {
+	movie := aviFile{pictures: [][]byte{[]byte("0123456789")}}
+	data := movie.bytes()[:len(movie.bytes())-4]
+	film, err := newAVI(bytes.NewReader(data), int64(len(data)), "x.avi")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = film.next()
+	want := fmt.Sprintf("truncated frame: x.avi: offset %d: the file ends after 6 of the picture's 10 bytes", len(data)-6)
+	if err == nil || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
 	}
 }
 

@@ -89,7 +89,7 @@ func (d *Decoder) Decode(data []byte, dst *image.YCbCr) error {
 	}
 	switch C.decode_planes(d.codec, bytePointer(data), C.ulong(len(data)),
 		bytePointer(dst.Y), C.int(dst.YStride), C.size_t(len(dst.Y)),
-		bytePointer(dst.Cb), bytePointer(dst.Cr), C.int(dst.CStride), C.size_t(min(len(dst.Cb), len(dst.Cr)))) {
+		bytePointer(dst.Cb), bytePointer(dst.Cr), C.int(dst.CStride)) {
 	case 0:
 		return nil
 	case C.NO_MEMORY:

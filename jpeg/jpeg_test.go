@@ -227,6 +227,51 @@ func TestEverySubsampling(t *testing.T) {
 	}
 }
 
+// Chroma that changes from row to row (or column to column) shows who averages and who drops.
+func TestChromaIsAveraged(t *testing.T) {
+	for name, ratio := range subsamplings {
+		if ratio == grey || ratio == image.YCbCrSubsampleRatio420 {
+			continue
+		}
+		img := image.NewYCbCr(image.Rect(0, 0, 32, 32), ratio)
+		for i := range img.Y {
+			img.Y[i] = 128
+		}
+		for i := range img.Cb {
+			stripe := i / img.CStride
+			if ratio == image.YCbCrSubsampleRatio440 {
+				stripe = i % img.CStride
+			}
+			img.Cb[i], img.Cr[i] = byte(100+60*(stripe%2)), byte(160-60*(stripe%2))
+		}
+		out := blank(32, 32, 0)
+		if err := newDecoder(t).Decode(encoded(t, img, 100), out); err != nil {
+			t.Fatal(err)
+		}
+		for i := range out.Cb {
+			if d := worst(out.Cb[i:], []byte{130}, 0, 0, 1, 1) + worst(out.Cr[i:], []byte{130}, 0, 0, 1, 1); d > 4 {
+				t.Errorf("%s: chroma %d is %d and %d, want 130", name, i, out.Cb[i], out.Cr[i])
+				break
+			}
+		}
+	}
+}
+
+// What lies in memory beside an odd picture must not leak into the file.
+func TestEncodeLeavesOutThePadding(t *testing.T) {
+	clean, dirty := planes(33, 21, 3), planes(33, 21, 3)
+	for y := range 24 {
+		for x := range 36 {
+			if x >= 33 || y >= 21 {
+				dirty.Y[y*dirty.YStride+x] = 255
+			}
+		}
+	}
+	if !bytes.Equal(encoded(t, clean, 90), encoded(t, dirty, 90)) {
+		t.Error("the padding was encoded")
+	}
+}
+
 func TestMissingHuffmanTablesAreTheStandardOnes(t *testing.T) {
 	img, out := planes(64, 48, 0), blank(64, 48, 0)
 	data := withoutDHT(t, encoded(t, img, 95))

@@ -96,13 +96,13 @@ static void fill_rows(unsigned char *dst, int stride, int width, int height, int
 
 int decode_planes(codec *c, const unsigned char *data, unsigned long size,
 	unsigned char *y, int ystride, size_t ylen,
-	unsigned char *cb, unsigned char *cr, int cstride, size_t clen) {
+	unsigned char *cb, unsigned char *cr, int cstride) {
 	int w = c->width, h = c->height, s = c->subsampling, grey = s == TJSAMP_GRAY;
 	int pw = tjPlaneWidth(0, w, s), ph = tjPlaneHeight(0, h, s);
 	int qw = grey ? 0 : tjPlaneWidth(1, w, s), qh = grey ? 0 : tjPlaneHeight(1, h, s);
-	// tj writes whole sampling units, which may be wider and higher than the picture.
+	// tj writes whole sampling units, in which luma may be wider and higher than the picture.
 	int luma_direct = fits(pw, ph, ystride, ylen);
-	int chroma_direct = s == TJSAMP_420 && fits(qw, qh, cstride, clen);
+	int chroma_direct = s == TJSAMP_420;
 	size_t luma = luma_direct ? 0 : (size_t)pw * ph, chroma = chroma_direct ? 0 : (size_t)qw * qh;
 	if (reserve(c, luma + 2 * chroma)) return NO_MEMORY;
 

@@ -22,10 +22,11 @@ void renew_decoder(codec *c); // tj 2.1 misreads every picture after one with a 
 // 0, or -1 with tj's error in the handle.
 int read_header(codec *c, const unsigned char *data, unsigned long size);
 
-// Decodes a picture whose header was just read. ylen and clen bound what may be written. 0, -1 or NO_MEMORY.
+// Decodes a picture whose header was just read into planes that hold its visible part. ylen is what else of luma
+// may be written. 0, -1 or NO_MEMORY.
 int decode_planes(codec *c, const unsigned char *data, unsigned long size,
 	unsigned char *y, int ystride, size_t ylen,
-	unsigned char *cb, unsigned char *cr, int cstride, size_t clen);
+	unsigned char *cb, unsigned char *cr, int cstride);
 
 // Encodes into out (at least tjBufSize long); the size, -1 or NO_MEMORY.
 long encode_planes(codec *c, const unsigned char *y, int ystride,
