@@ -178,7 +178,7 @@ func (m *metadata) integer(key string, low, high, step int, expected string) int
 
 func (m *metadata) positive(key string) float64 {
 	f, err := strconv.ParseFloat(m.values[key], 64)
-	if err != nil || !(f > 0) || math.IsInf(f, 0) {
+	if f32 := float64(float32(f)); err != nil || !(f32 > 0) || math.IsInf(f32, 0) { // the network computes in float32
 		m.fault(key, "a number above 0")
 	}
 	return f

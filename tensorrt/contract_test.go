@@ -129,6 +129,9 @@ func TestShippedModels(t *testing.T) {
 // Any metadata is read without a panic, and gives a usable model or a fault.
 func FuzzMetadata(f *testing.F) {
 	f.Add("16", "abcd", "4", "0.01", "20", "7", "ode", "5")
+	f.Add("16", "abcd", "4", "0.01", "Inf", "7", "ode", "5")
+	f.Add("16", "abcd", "1e39", "0.01", "20", "7", "ode", "5")
+	f.Add("16", "abcd", "1e-60", "0.01", "20", "7", "ode", "5")
 	f.Add("-16", "xyz", "NaN", "1e-400", "Inf", "-0", "", "1e3")
 	f.Add("0x10", "", "1e39", "1", "1", "+7", "ODE", "99999999999999999999")
 	f.Fuzz(func(t *testing.T, multiple, id, scale, low, high, rho, sampler, steps string) {

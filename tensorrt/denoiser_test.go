@@ -187,7 +187,8 @@ func TestDenoiserTrialRun(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "found NaN at sample 0") || !strings.Contains(err.Error(), "wrong-nan.onnx") {
 		t.Errorf("expected the trial run to find NaN and name the file, found %v", err)
 	}
-	if _, err := OpenDenoiser(load(t, "predictor", PredictorKind), onCPU(1), 64, 48); err == nil {
-		t.Error("a predictor is accepted as a denoiser")
+	_, err = OpenDenoiser(load(t, "predictor", PredictorKind), onCPU(1), 64, 48)
+	if err == nil || !strings.Contains(err.Error(), "predictor.onnx: expected a denoiser, found a predictor") {
+		t.Errorf("a predictor as a denoiser: found %v", err)
 	}
 }

@@ -92,8 +92,12 @@ func TestBindRefusesOtherPictures(t *testing.T) {
 	p := openPredictor(t, "predictor", 64, 48)
 	good := infer.NewPlanes(64, 48, 16)
 	loose := image.NewYCbCr(image.Rect(0, 0, 64, 48), image.YCbCrSubsampleRatio444)
+	mislabelled := infer.NewPlanes(64, 48, 16)
+	mislabelled.SubsampleRatio = image.YCbCrSubsampleRatio440
 	for name, pair := range map[string][2]*image.YCbCr{
 		"another size":    {infer.NewPlanes(128, 96, 16), good},
+		"another height":  {good, infer.NewPlanes(64, 64, 16)},
+		"another ratio":   {mislabelled, good},
 		"another padding": {good, infer.NewPlanes(64, 48, 64)},
 		"4:4:4":           {loose, good},
 		"its own result":  {good, good},
@@ -207,9 +211,9 @@ func TestOpenPredictorRefuses(t *testing.T) {
 			t.Errorf("a size of %v is accepted", size)
 		}
 	}
-	if p, err := OpenPredictor(load(t, "denoiser", DenoiserKind), onCPU(1), 64, 48); err == nil {
-		p.Close()
-		t.Error("a denoiser is accepted as a predictor")
+	_, err := OpenPredictor(load(t, "denoiser", DenoiserKind), onCPU(1), 64, 48)
+	if err == nil || !strings.Contains(err.Error(), "denoiser.onnx: expected a predictor, found a denoiser") {
+		t.Errorf("a denoiser as a predictor: found %v", err)
 	}
 }
 

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 
+	ort "github.com/yalue/onnxruntime_go"
+
 	"sharpend/infer"
 )
 
@@ -68,6 +70,20 @@ func TestNoProviderWorks(t *testing.T) {
 	}
 	if len(environment.open) != 0 {
 		t.Errorf("%d sessions are left", len(environment.open))
+	}
+}
+
+func TestPoolsDoNotSpin(t *testing.T) {
+	o, err := ort.NewSessionOptions()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer o.Destroy()
+	if err := general(o, 2); err != nil {
+		t.Fatal(err)
+	}
+	if v, err := o.GetSessionConfigEntry("session.intra_op.allow_spinning"); v != "0" {
+		t.Errorf(`session.intra_op.allow_spinning: expected "0", found %q (%v)`, v, err)
 	}
 }
 
