@@ -4,7 +4,6 @@ import (
 	"encoding"
 	"errors"
 	"fmt"
-	"math"
 	"reflect"
 	"strconv"
 	"strings"
@@ -83,8 +82,8 @@ func setFloat(node *yaml.Node, v reflect.Value) error {
 	if node.Tag != "!!float" && node.Tag != "!!int" {
 		return fmt.Errorf("must be a number, not %s", describe(node))
 	}
-	f, err := strconv.ParseFloat(node.Value, v.Type().Bits())
-	if err != nil || math.IsInf(f, 0) || math.IsNaN(f) {
+	f, err := strconv.ParseFloat(node.Value, v.Type().Bits()) // knows neither .inf nor .nan
+	if err != nil {
 		return fmt.Errorf("must be a finite decimal number, not %s", node.Value)
 	}
 	v.SetFloat(f)
