@@ -9,7 +9,7 @@ VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 # Tests are told where ONNX Runtime's library is; bin/sharpend finds it by itself.
 WITH_LIB = SHARPEND_ONNXRUNTIME="$$(scripts/lib.sh)" && export SHARPEND_ONNXRUNTIME &&
 
-.PHONY: help run test build deps deps-test lib race lint fuzz bench bench-pipeline smoke test-train clean
+.PHONY: help run test build deps deps-test lib race lint fuzz bench bench-pipeline soak smoke test-train clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-15s %s\n", $$1, $$2}' Makefile
@@ -51,6 +51,9 @@ bench: deps-test lib build ## benchmarks of the packages, then of the whole prog
 
 bench-pipeline: deps-test lib build ## sharpend side by side with the same pipeline in C and in Python
 	@$(WITH_LIB) $(GO) run ./bench
+
+soak: deps-test lib build ## 100,000 frames: memory must stay flat
+	@scripts/soak.sh
 
 smoke: deps-test lib build ## start the demo, count its frames, end it by Ctrl-C
 	@scripts/smoke.sh

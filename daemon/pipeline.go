@@ -212,6 +212,7 @@ func (p *pipeline) framesFor(camera *capture.Camera, old *frames) (*frames, erro
 	if err != nil {
 		return nil, err
 	}
+	p.stats.ready.Store(residentBytes())
 	p.state.predictorOpened(session)
 	p.log.Info("predictor ready", "provider", session.Provider(), "size", sizeText(size))
 	return newFrames(session, size, p.predictor.Multiple, camera.HasTruth)

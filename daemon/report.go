@@ -37,6 +37,7 @@ func (s snapshot) summary() string {
 	fmt.Fprintf(&b, "\nRan %.1f s on %s: %d frames in, %d out (%.1f/s), %d of %d keyframes refined with %d steps.\n",
 		s.Uptime, s.Provider, s.In, s.Out, s.RateOut, s.Keyframes.Done, s.Keyframes.Asked, s.Steps)
 	fmt.Fprintf(&b, "Drops: %s. Camera lost %d times.\n", countsText(s.Drops, dropNames[:]), s.Losses)
+	fmt.Fprintf(&b, "Memory: %.0f MB resident, %.0f MB of them library and models.\n", float64(s.Memory)/1e6, float64(s.Ready)/1e6)
 	for _, name := range stageNames {
 		if q, ok := s.Times[name]; ok {
 			fmt.Fprintf(&b, "  %-13s p50 %8.2f  p99 %8.2f  max %8.2f ms  (%d)\n", name, q.P50, q.P99, q.Max, q.N)

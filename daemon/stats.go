@@ -57,6 +57,7 @@ type stats struct {
 	in, out, keys    atomic.Uint64
 	asked, shortened atomic.Uint64 // keyframes decided, and shortened by the budget
 	losses           atomic.Uint64 // of the camera
+	ready            atomic.Uint64 // resident bytes with the predictor open and no frame read yet
 	drops            [dropCount]atomic.Uint64
 	times            [stageCount]timing
 
@@ -122,6 +123,7 @@ type snapshot struct {
 	Keyframes keyframeCounts       `json:"keyframes"`
 	PSNR      map[string]float64   `json:"psnr_db,omitempty"`
 	Memory    uint64               `json:"rss_bytes"`
+	Ready     uint64               `json:"rss_ready_bytes"` // library and models loaded, no frame yet
 	Broker    brokerCounts         `json:"broker"`
 }
 
@@ -158,6 +160,7 @@ func (s *stats) snapshot(now time.Time, total bool) snapshot {
 		Keyframes: keyframeCounts{Asked: s.asked.Load(), Done: s.keys.Load(), Shortened: s.shortened.Load()},
 		PSNR:      s.takePSNR(),
 		Memory:    residentBytes(),
+		Ready:     s.ready.Load(),
 	}
 }
 
