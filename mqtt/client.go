@@ -27,8 +27,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	paho "github.com/eclipse/paho.mqtt.golang"
 )
 
 // Payloads of the retained topic sharpend/<name>/status.
@@ -196,7 +194,7 @@ func (c *Client) Publish(level string, qos byte, retained bool, payload []byte) 
 		return true, ErrTooLarge
 	}
 	s := c.live.Load()
-	if s == nil || !s.paho.IsConnectionOpen() {
+	if s == nil {
 		return true, ErrOffline
 	}
 	if s.busy(c.config.WriteTimeout) {
@@ -240,6 +238,3 @@ func publishError(err error) error {
 	}
 	return ErrOffline
 }
-
-// nothing is a paho store that stores nothing: paho would send what it kept again, however old or oversize.
-type nothing struct{ paho.Store }

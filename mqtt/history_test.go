@@ -60,6 +60,7 @@ func TestExplain(t *testing.T) {
 // Two clients with one client_id throw each other out for ever: both must calm
 // down, keep quiet, and say what is wrong.
 func TestSameClientID(t *testing.T) {
+	t.Parallel()
 	b := listen(t)
 	first, text := online(t, b.Addr())
 	second, _ := client(t, b.Addr())

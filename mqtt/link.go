@@ -12,7 +12,7 @@ import (
 )
 
 // chunk is what one system call is given, so that the progress of a slow link can be seen.
-const chunk = 64 << 10
+const chunk = 256 << 10
 
 // unsent bytes are all that the kernel takes before Write blocks. Its usual
 // buffers hold megabytes: after a freeze or on a slow link subscribers would get
@@ -63,7 +63,9 @@ func (l *link) Write(b []byte) (n int, err error) {
 func (l *link) Read(b []byte) (int, error) {
 	n, err := l.Conn.Read(b)
 	if err == nil {
-		err = l.inbound.check(b[:n], l.limit)
+		if err = l.inbound.check(b[:n], l.limit); err != nil {
+			n = 0 // io.ReadFull forgets an error that comes with enough bytes
+		}
 	}
 	return n, l.cause(err)
 }

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"sharpend/mqtt/mosquittotest"
 )
 
 func TestParseRequest(t *testing.T) {
@@ -95,6 +97,21 @@ func TestRequests(t *testing.T) {
 			t.Errorf("two bad messages within a second give %d log lines, want 1:\n%s", n, text)
 		}
 	})
+}
+
+// A message beyond max_packet is not read into memory; it costs the connection, and the log says why.
+func TestHugeRequest(t *testing.T) {
+	b := mosquittotest.Start(t)
+	c, _ := client(t, b.Addr, func(c *Config) { c.MaxPacket = 10_000 })
+	c.OnRequest = func(Request) {}
+	c.Connect()
+	eventually(t, "online", c.Online)
+	send(t, b.Addr, "sharpend/cam/keyframe/request", strings.Repeat("x", 20_000), false)
+	eventually(t, "refused", func() bool { return c.Snapshot().Disconnects == 1 })
+	if text := c.Snapshot().LastError; !strings.Contains(text, "a packet of more than 10000 bytes (mqtt.max_packet)") {
+		t.Errorf("last error %q", text)
+	}
+	eventually(t, "online again", c.Online)
 }
 
 func FuzzFraming(f *testing.F) {

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	paho "github.com/eclipse/paho.mqtt.golang"
-	"github.com/eclipse/paho.mqtt.golang/packets"
 )
 
 const (
@@ -128,7 +127,7 @@ func (c *Client) options(password string) *paho.ClientOptions {
 	o := paho.NewClientOptions().AddBroker("tcp://" + c.address.host) // the scheme is not used
 	o.SetClientID(c.config.ClientID).SetUsername(c.config.Username).SetPassword(password)
 	o.SetProtocolVersion(4) // explicit: no second attempt with 3.1 after a refusal
-	o.SetCleanSession(true).SetStore(nothing{})
+	o.SetCleanSession(true)
 	o.SetOrderMatters(false) // a handler must not hold up acknowledgements and pings
 	o.SetAutoReconnect(false).SetConnectRetry(false)
 	o.SetConnectTimeout(handshakeTimeout)
@@ -137,15 +136,6 @@ func (c *Client) options(password string) *paho.ClientOptions {
 	o.SetWill(c.Topic("status"), Offline, 1, true)
 	return o
 }
-
-// The store methods of nothing; paho's own store calls are the only ones.
-func (nothing) Open()                             {}
-func (nothing) Put(string, packets.ControlPacket) {}
-func (nothing) Get(string) packets.ControlPacket  { return nil }
-func (nothing) All() []string                     { return nil }
-func (nothing) Del(string)                        {}
-func (nothing) Close()                            {}
-func (nothing) Reset()                            {}
 
 // announce subscribes, sends all retained state, and "online" last.
 func (c *Client) announce(s *session) error {
