@@ -75,7 +75,7 @@ func TestRGBJPEG(t *testing.T) {
 // Chroma is the mean of a square, at odd edges of what is left of it; transparent is black.
 func TestFromImage(t *testing.T) {
 	src := image.NewNRGBA(image.Rect(5, 5, 8, 8))
-	for i, level := range []byte{200, 100, 50, 100, 200, 50, 10, 10, 0} {
+	for i, level := range []byte{200, 100, 50, 100, 190, 50, 10, 10, 0} {
 		src.SetNRGBA(5+i%3, 5+i/3, color.NRGBA{level, level / 2, 0, 255})
 	}
 	src.SetNRGBA(7, 7, color.NRGBA{255, 255, 255, 0})
@@ -87,10 +87,11 @@ func TestFromImage(t *testing.T) {
 	}
 	b1, r1 := chroma(200, 100)
 	b2, r2 := chroma(100, 50)
-	if got, want := dst.Cb[0], (2*b1+2*b2+2)/4; int(got) != want {
+	b3, r3 := chroma(190, 95)
+	if got, want := dst.Cb[0], (b1+2*b2+b3+2)/4; int(got) != want {
 		t.Errorf("Cb %d, want %d", got, want)
 	}
-	if got, want := dst.Cr[0], (2*r1+2*r2+2)/4; int(got) != want {
+	if got, want := dst.Cr[0], (r1+2*r2+r3+2)/4; int(got) != want {
 		t.Errorf("Cr %d, want %d", got, want)
 	}
 	b, r := chroma(50, 25)

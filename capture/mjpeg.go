@@ -29,10 +29,9 @@ func (s *stream) fill(n int) error {
 	if len(s.window) >= n {
 		return nil
 	}
-	kept := copy(s.buf, s.window)
-	read, err := s.r.ReadAt(s.buf[kept:], s.offset+int64(kept))
-	s.window = s.buf[:kept+read]
-	if len(s.window) >= n {
+	read, err := s.r.ReadAt(s.buf, s.offset)
+	s.window = s.buf[:read]
+	if read >= n {
 		return nil
 	}
 	return err

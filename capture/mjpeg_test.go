@@ -39,8 +39,8 @@ func TestStream(t *testing.T) {
 // Marker segments as they may come, where nothing but the structure counts.
 var (
 	segments    = []byte("\xff\xe1\x00\x08\xff\xd9\xff\xd8\xff\xd9" + "\xff\xff\xdb\x00\x03\x01" + "\xff\xda\x00\x04\xff\xd9")
-	entropy     = []byte("abc\xff\x00def\xff\xd3gh\xff\x00\xff\x00" + "\xff\xc4\x00\x03\x07" + "\xff\xda\x00\x02" + "ij\xff\x00k")
-	wholeStream = slices.Concat([]byte{0xff, 0xd8}, segments, entropy, []byte{0xff, 0xff, 0xd9})
+	entropy     = []byte("abc\xff\x00def\xff\xd3gh\xff\x00\xff\x00" + "\xff\xc4\x00\x03\x07" + "\xff\xda\x00\x02" + "ij\xff\x00k" + "\xff\xda\x00\x02" + "lm")
+	wholeStream = slices.Concat([]byte{0xff, 0xd8}, segments, entropy, []byte{0xff, 0xd9})
 )
 
 // Wherever the reading window ends, in a marker, a length or a stuffed byte, the pictures are the same.

@@ -114,3 +114,20 @@ func TestSceneKeepsItsPace(t *testing.T) {
 		}
 	})
 }
+
+// At rates whose periods are no whole nanoseconds every frame still comes once.
+func TestOddRatesMissNothing(t *testing.T) {
+	path := write(t, "clip.mjpeg", slices.Concat(shades(t, 2)...))
+	for _, fps := range []float64{30000.0 / 1001, 7, 3, 0.7} {
+		synctest.Test(t, func(t *testing.T) {
+			c := fastConfig(path)
+			c.AsFastAsPossible, c.FPS, c.Loop = false, fps, true
+			camera, f := open(t, c)
+			for n := range uint64(100) {
+				if err := camera.Read(t.Context(), f); err != nil || f.Sequence != n || f.Skipped != 0 {
+					t.Fatalf("%g/s: frame %d came as %d, skipped %d, %v", fps, n, f.Sequence, f.Skipped, err)
+				}
+			}
+		})
+	}
+}
