@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"image"
 	"io"
-	"math"
 	"os"
 	"time"
 
@@ -34,6 +33,7 @@ const (
 	defaultRate = 25       // frames a second, for files that do not say
 	maxPicture  = 64 << 20 // bytes; more is a damaged length
 	searched    = 1000     // places looked at for the first picture
+	maxSide     = 16384    // pixels, as for camera.width
 )
 
 // openFile opens c.Path: a folder of pictures, an AVI or a stream of JPEGs, told apart by their content.
@@ -157,6 +157,9 @@ func (p *player) findSize(ctx context.Context) error {
 		if err == nil {
 			if p.buf, err = p.load(at, p.buf); err == nil {
 				p.width, p.height, err = pictureSize(p.decoder, p.buf)
+				if err == nil && max(p.width, p.height) > maxSide {
+					err = fmt.Errorf("%dx%d is more than %d pixels a side", p.width, p.height, maxSide)
+				}
 			}
 		}
 		if err == nil {
@@ -256,69 +259,4 @@ func decodePicture(d *jpeg.Decoder, data []byte, dst *image.YCbCr) error {
 		return decodeOther(data, dst)
 	}
 	return err
-}
-
-// pace is a camera's clock: place n in time is n/fps after the first wait.
-type pace struct {
-	fps   float64
-	free  bool // no clock: the reader sets the pace
-	start time.Time
-	timer *time.Timer
-}
-
-// newPace takes the first rate that is not zero.
-func newPace(free bool, rates ...float64) pace {
-	p := pace{free: free}
-	for _, rate := range rates {
-		if p.fps == 0 {
-			p.fps = rate
-		}
-	}
-	p.timer = time.NewTimer(0)
-	p.timer.Stop()
-	return p
-}
-
-// due is when place n comes; now without a clock.
-func (p *pace) due(n uint64) time.Time {
-	if p.free {
-		return time.Now()
-	}
-	return p.start.Add(time.Duration(float64(n) / p.fps * float64(time.Second)))
-}
-
-// newest is the last place that has come, at least n.
-func (p *pace) newest(n uint64) uint64 {
-	if p.free {
-		return n
-	}
-	return max(n, uint64(math.Floor(time.Since(p.start).Seconds()*p.fps)))
-}
-
-// asleep is how late a reader must be for the clock to have been stopped with it, not for frames to have been lost.
-const asleep = 10 * time.Second
-
-// wait returns when place n has come, or with ctx's error.
-func (p *pace) wait(ctx context.Context, n uint64) error {
-	if err := ctx.Err(); err != nil || p.free {
-		return err
-	}
-	if p.start.IsZero() {
-		p.start = time.Now()
-	}
-	ahead := time.Until(p.due(n))
-	if ahead < -asleep {
-		p.start = p.start.Add(-ahead)
-	}
-	if ahead <= 0 {
-		return nil
-	}
-	p.timer.Reset(ahead)
-	select {
-	case <-p.timer.C:
-		return nil
-	case <-ctx.Done():
-		p.timer.Stop()
-		return ctx.Err()
-	}
 }

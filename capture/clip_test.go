@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -122,7 +123,9 @@ func TestFolderSizeIsTheFirstSoundPictures(t *testing.T) {
 }
 
 func TestErrorsNameTheFile(t *testing.T) {
-	empty := t.TempDir()
+	empty, huge := t.TempDir(), shade(t, 16, 16, 10)
+	frame := bytes.Index(huge, []byte{0xff, 0xc0})
+	copy(huge[frame+5:], "\xff\x00\xff\x00") // 65280 pixels a side
 	movie := aviFile{pictures: shades(t, 1)}
 	movie.codec = "H264"
 	for path, want := range map[string]string{
@@ -133,7 +136,8 @@ func TestErrorsNameTheFile(t *testing.T) {
 		write(t, "h264.avi", movie.bytes()):              `h264.avi: offset 172: the pictures are "H264", not MJPG`,
 		write(t, "cut.avi", movie.bytes()[:100]):         "cut.avi: offset",
 		write(t, "soi.mjpeg", []byte{255, 216, 255, 0}):  "no sound picture",
-		os.DevNull: "neither a file nor a folder",
+		write(t, "huge.jpg", huge):                       "65280x65280 is more than",
+		os.DevNull:                                       "neither a file nor a folder",
 	} {
 		_, err := Open(t.Context(), fastConfig(path))
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "camera.path") {
