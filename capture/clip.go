@@ -146,30 +146,37 @@ func newPlayer(ctx context.Context, film *clip, c Config) (*player, error) {
 	return p, nil
 }
 
-// findSize takes the first sound picture's size.
+// findSize takes the size of the first picture with a sound header.
 func (p *player) findSize(ctx context.Context) error {
 	first := errors.New("it holds no picture")
 	for n := 0; n < searched && ctx.Err() == nil; n++ {
-		at, err := p.next()
-		if err == io.EOF {
-			return first
-		}
-		if err == nil {
-			if p.buf, err = p.load(at, p.buf); err == nil {
-				p.width, p.height, err = pictureSize(p.decoder, p.buf)
-				if err == nil && max(p.width, p.height) > maxSide {
-					err = fmt.Errorf("%dx%d is more than %d pixels a side", p.width, p.height, maxSide)
-				}
-			}
-		}
-		if err == nil {
+		err := p.measure()
+		switch {
+		case err == nil:
 			return nil
-		}
-		if n == 0 && err != errNoPicture {
+		case err == io.EOF:
+			return first
+		case n == 0 && err != errNoPicture:
 			first = fmt.Errorf("no sound picture: %w", err)
 		}
 	}
 	return errors.Join(first, ctx.Err())
+}
+
+// measure reads the next picture's header.
+func (p *player) measure() error {
+	at, err := p.next()
+	if err != nil {
+		return err
+	}
+	if p.buf, err = p.load(at, p.buf); err != nil {
+		return fmt.Errorf("offset %d: %v", at.offset, err) // io.EOF here is no end
+	}
+	p.width, p.height, err = pictureSize(p.decoder, p.buf)
+	if err == nil && max(p.width, p.height) > maxSide {
+		err = fmt.Errorf("%dx%d is more than %d pixels a side", p.width, p.height, maxSide)
+	}
+	return err
 }
 
 func (p *player) close() error {
