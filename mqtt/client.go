@@ -14,9 +14,10 @@
 //
 // Listen starts the embedded broker, github.com/mochi-mqtt/server. It is a
 // convenience for demonstrations and tests, on loopback only, without accounts,
-// TLS or persistence: never the product. Mochi was preferred to nats-server
-// because it needs no store folder and is a tenth of the code; that it has had no
-// release for a while is acceptable for something that only this machine can reach.
+// TLS or persistence: never the product. Mochi was preferred to nats-server,
+// which needs a store folder and a server name for retained messages; that mochi
+// has had no release since early 2025 is acceptable for something that only this
+// machine can reach.
 package mqtt
 
 import (

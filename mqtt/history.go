@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"syscall"
 	"time"
 
@@ -72,6 +73,9 @@ func (c *Client) explain(err error) error {
 // unanswered explains a failed handshake. A broker that expects TLS, or a
 // certificate from us, just hangs up.
 func (c *Client) unanswered(err error) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return errors.New("the broker accepts the connection but does not answer")
+	}
 	if !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) {
 		return c.explain(err)
 	}

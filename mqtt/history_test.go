@@ -3,8 +3,11 @@ package mqtt
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -54,6 +57,27 @@ func TestExplain(t *testing.T) {
 	}
 	if !refused(c.explain(packets.ErrorRefusedIDRejected)) || refused(c.explain(reset)) {
 		t.Error("refusals are not told from other errors")
+	}
+}
+
+func TestUnanswered(t *testing.T) {
+	plain, _ := client(t, "127.0.0.1:1")
+	secure, _ := client(t, "", func(c *Config) { c.Broker = "mqtts://127.0.0.1" })
+	late := fmt.Errorf("%w : %w", packets.ErrorNetworkError, &net.OpError{Op: "read", Net: "tcp", Err: os.ErrDeadlineExceeded})
+	tests := []struct {
+		client *Client
+		err    error
+		want   string
+	}{
+		{plain, late, "does not answer"},
+		{plain, io.EOF, "mqtt.broker: mqtts://HOST"},
+		{secure, syscall.ECONNRESET, "mqtt.cert_file"},
+		{plain, packets.ErrorRefusedNotAuthorised, "mqtt.password_file"},
+	}
+	for _, test := range tests {
+		if got := test.client.unanswered(test.err).Error(); !strings.Contains(got, test.want) {
+			t.Errorf("%v: %q, want %q", test.err, got, test.want)
+		}
 	}
 }
 
