@@ -64,6 +64,13 @@ func (h *histogram) take() quantiles {
 	return q
 }
 
+// peek returns them and keeps what was added.
+func (h *histogram) peek() quantiles {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.quantiles()
+}
+
 func (h *histogram) quantiles() quantiles {
 	return quantiles{P50: h.rank(0.50), P99: h.rank(0.99), Max: milliseconds(h.max), N: h.n}
 }

@@ -37,6 +37,7 @@ type pipeline struct {
 	out       output
 	stats     *stats
 	state     *state
+	vitals    vitals // what systemd's watchdog goes by
 	log       *slog.Logger
 	reload    func() // answers SIGHUP
 
@@ -78,6 +79,7 @@ func (p *pipeline) run(parent context.Context, signals <-chan os.Signal) error {
 	start(p.refine)
 	start(p.publish)
 	go p.control(ctx, signals)
+	go p.notify(ctx)
 	stages.Wait()
 	if err := context.Cause(ctx); parent.Err() == nil && err != nil {
 		return err
@@ -93,9 +95,9 @@ func (p *pipeline) control(ctx context.Context, signals <-chan os.Signal) {
 			return
 		case s := <-signals:
 			if s == unix.SIGHUP {
-				p.reload()
+				p.reloadTold()
 			} else {
-				p.request.Store(&mqtt.Request{Transaction: "SIGUSR1"})
+				p.request.Store(&mqtt.Request{Steps: -1, Transaction: "SIGUSR1"})
 			}
 		}
 	}
@@ -122,6 +124,7 @@ func (p *pipeline) read(ctx context.Context) {
 		}
 		p.stats.losses.Add(1)
 		p.cameraLost(err)
+		p.vitals.reader.end()
 		wait.sleep(ctx)
 	}
 }
@@ -132,7 +135,10 @@ type fatal struct{ error }
 // readCamera opens the camera and reads it until it fails. It learns the
 // camera's stable name, so that the same one is opened again.
 func (p *pipeline) readCamera(ctx context.Context, config *capture.Config, set **frames, wait *backoff) error {
+	p.vitals.reader.begin()
+	p.vitals.opening.Store(true)
 	camera, err := p.open(ctx, *config)
+	p.vitals.opening.Store(false)
 	if err != nil {
 		return err
 	}
@@ -146,6 +152,7 @@ func (p *pipeline) readCamera(ctx context.Context, config *capture.Config, set *
 	p.toPublish.lossless.Store(camera.Lossless)
 	count := sequence{}
 	for afterLoss := p.stats.in.Load() > 0; ; afterLoss = false {
+		p.vitals.reader.begin()
 		f := <-(*set).free
 		if err := p.readFrame(ctx, camera, f, &count); err != nil {
 			f.release()
@@ -168,6 +175,7 @@ func (p *pipeline) readFrame(ctx context.Context, camera *capture.Camera, f *fra
 		if !errors.As(err, &damage) {
 			return err
 		}
+		p.vitals.reader.begin() // a frame came, if a damaged one
 		p.stats.damage(damage.Kind)
 		count.damaged++
 	}
@@ -205,6 +213,8 @@ func (p *pipeline) framesFor(camera *capture.Camera, old *frames) (*frames, erro
 	if old != nil && old.size == size {
 		return old, nil
 	}
+	p.vitals.building.Store(true)
+	defer p.vitals.building.Store(false)
 	if old != nil {
 		old.close()
 	}
@@ -222,8 +232,10 @@ func (p *pipeline) framesFor(camera *capture.Camera, old *frames) (*frames, erro
 func (p *pipeline) predict(ctx context.Context) {
 	defer close(p.toRefine.slot)
 	defer close(p.toPublish.slot)
-	var choice chooser
+	choice, freeze := chooser{}, freezer(p.log)
 	for f := range p.toPredict.slot {
+		p.vitals.predictor.begin()
+		freeze()
 		if err := p.predictFrame(f); err != nil {
 			p.fail(fmt.Errorf("predictor: %w", err))
 			f.release()
@@ -233,6 +245,8 @@ func (p *pipeline) predict(ctx context.Context) {
 			p.copyKeyframe(ctx, f, reason)
 		}
 		p.toPublish.give(ctx, f)
+		p.vitals.predicted.Add(1)
+		p.vitals.predictor.end()
 	}
 }
 
@@ -293,8 +307,10 @@ func (p *pipeline) publish(context.Context) {
 	tick := time.NewTicker(p.config.Load().Stats.Every)
 	defer tick.Stop()
 	for frames != nil || keyframes != nil {
+		p.vitals.publisher.end()
 		select {
 		case f, ok := <-frames:
+			p.vitals.publisher.begin()
 			if !ok {
 				frames = nil
 				continue
@@ -302,6 +318,7 @@ func (p *pipeline) publish(context.Context) {
 			w.frame(f)
 			f.release()
 		case k, ok := <-keyframes:
+			p.vitals.publisher.begin()
 			if !ok {
 				keyframes = nil
 				continue
@@ -309,8 +326,10 @@ func (p *pipeline) publish(context.Context) {
 			w.keyframe(k)
 			k.release()
 		case <-p.state.changed:
+			p.vitals.publisher.begin()
 			w.info()
 		case now := <-tick.C:
+			p.vitals.publisher.begin()
 			tick.Reset(p.config.Load().Stats.Every)
 			w.report(now)
 		}
