@@ -130,12 +130,26 @@ func (c *Config) resolve(folder string) {
 		&c.Camera.Path, &c.Runtime.Library,
 		&c.MQTT.PasswordFile, &c.MQTT.CAFile, &c.MQTT.CertFile, &c.MQTT.KeyFile,
 	} {
-		if *path != "" && !filepath.IsAbs(*path) {
-			*path = filepath.Join(folder, *path)
-		}
+		*path = absolutePath(folder, *path)
 	}
 	c.Models.Predictor = modelPath(folder, c.Models.Predictor)
 	c.Models.Denoiser = modelPath(folder, c.Models.Denoiser)
+}
+
+// absolutePath starts relative paths at folder, and those below the literal
+// ${CREDENTIALS_DIRECTORY}/ at the folder of systemd's LoadCredential=. Outside
+// systemd these stay as they are, so that the error of opening them names it.
+func absolutePath(folder, path string) string {
+	const variable = "CREDENTIALS_DIRECTORY"
+	name, isCredential := strings.CutPrefix(path, "${"+variable+"}/")
+	secrets := os.Getenv(variable)
+	switch {
+	case isCredential && secrets != "":
+		return filepath.Join(secrets, name)
+	case isCredential, path == "", filepath.IsAbs(path):
+		return path
+	}
+	return filepath.Join(folder, path)
 }
 
 func modelPath(folder, path string) string {

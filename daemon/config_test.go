@@ -112,3 +112,18 @@ func write(t *testing.T, file, text string) {
 		t.Fatal(err)
 	}
 }
+
+func TestCredentialPaths(t *testing.T) {
+	for _, c := range []struct{ path, secrets, want string }{
+		{"${CREDENTIALS_DIRECTORY}/mqtt-password", "/run/credentials/s.service", "/run/credentials/s.service/mqtt-password"},
+		{"${CREDENTIALS_DIRECTORY}/mqtt-password", "", "${CREDENTIALS_DIRECTORY}/mqtt-password"},
+		{"password", "/run/credentials/s.service", "/etc/sharpend/password"},
+		{"/elsewhere", "", "/elsewhere"},
+		{"", "/run/credentials/s.service", ""},
+	} {
+		t.Setenv("CREDENTIALS_DIRECTORY", c.secrets)
+		if got := absolutePath("/etc/sharpend", c.path); got != c.want {
+			t.Errorf("%q with %q: expected %q, found %q", c.path, c.secrets, c.want, got)
+		}
+	}
+}
