@@ -269,11 +269,17 @@ func (p *pipeline) copyKeyframe(ctx context.Context, f *frame, reason string) {
 	k := <-f.set.keys
 	f.copyTo(k)
 	k.key = keyframe{reason: reason, asked: p.settings()}
-	if r := p.request.Load(); reason == "request" && r != nil {
+	if r := p.request.Load(); reason == infer.ReasonRequest && r != nil {
 		p.request.CompareAndSwap(r, nil)
 		k.key.apply(r)
 	}
 	p.stats.asked.Add(1)
+	select {
+	case old := <-p.toRefine.slot: // displaced, but what somebody asked for is still answered
+		k.key.inherit(old.key)
+		p.toRefine.drop(old)
+	default:
+	}
 	p.toRefine.give(ctx, k)
 }
 

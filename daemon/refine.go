@@ -36,6 +36,13 @@ func (k *keyframe) apply(r *mqtt.Request) {
 	k.asked.Samples = cmp.Or(r.Samples, k.asked.Samples)
 }
 
+// inherit takes over the request that a displaced keyframe was to answer.
+func (k *keyframe) inherit(old keyframe) {
+	if old.reason == infer.ReasonRequest && k.reason != infer.ReasonRequest {
+		k.reason, k.asked, k.request = old.reason, old.asked, old.request
+	}
+}
+
 // A chooser decides which frames are keyframes; zero value ready.
 type chooser struct {
 	last      infer.Last
