@@ -206,8 +206,12 @@ func TestRunTakesRequestsForKeyframes(t *testing.T) {
 		t.Fatal(token.Error())
 	}
 	defer c.Disconnect(100)
-	c.Publish("sharpend/test/keyframe/request", 1, false, `{"steps":2,"transaction":"t1"}`).Wait()
+	asked := time.Time{}
 	eventually(t, "the keyframe asked for", func() bool {
+		if time.Since(asked) > 2*time.Second { // again: on a busy machine the answer may be dropped on its way
+			asked = time.Now()
+			c.Publish("sharpend/test/keyframe/request", 1, false, `{"steps":2,"transaction":"t1"}`).Wait()
+		}
 		meta := string(l.get("keyframe/meta"))
 		return strings.Contains(meta, `"transaction":"t1"`) && strings.Contains(meta, `"steps_done":2,`)
 	})
