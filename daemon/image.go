@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+	"golang.org/x/sys/unix"
 
 	"sharpend/capture"
 	"sharpend/infer"
@@ -137,7 +138,7 @@ func (c *Config) sharpenFiles(ctx context.Context, env environment, jobs []job, 
 	var failed []error
 	for i, j := range jobs {
 		if ctx.Err() != nil {
-			return ctx.Err()
+			return errors.Join(append(failed, fmt.Errorf("interrupted after %d of %d files", i, len(jobs)))...)
 		}
 		said, err := s.sharpen(ctx, j, quality)
 		if err != nil {
@@ -148,9 +149,10 @@ func (c *Config) sharpenFiles(ctx context.Context, env environment, jobs []job, 
 	return errors.Join(failed...)
 }
 
-// progress shows a bar for a folder, and what was done for a single file.
+// progress shows a bar on a terminal when there are many files, else a line for
+// each.
 func progress(w io.Writer, done, of int, said string) {
-	if of == 1 {
+	if of == 1 || !isTerminal(w) {
 		if said != "" {
 			fmt.Fprintln(w, said)
 		}
@@ -158,10 +160,19 @@ func progress(w io.Writer, done, of int, said string) {
 	}
 	const width = 30
 	full := width * done / of
-	fmt.Fprintf(w, "\r[%s%s] %d/%d  %-60.60s", strings.Repeat("=", full), strings.Repeat(" ", width-full), done, of, said)
+	fmt.Fprintf(w, "\r[%s%s] %d/%d  %-60.60s", strings.Repeat("=", full), strings.Repeat(" ", width-full), done, of, filepath.Base(said))
 	if done == of {
 		fmt.Fprintln(w)
 	}
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	return err == nil
 }
 
 // A sharpener runs the daemon's own predict and refine stages on files.
