@@ -344,7 +344,9 @@ func TestReloadChangesLiveKeysAndKeepsTheRest(t *testing.T) {
 		t.Error("a bad reload changed the configuration")
 	}
 	signals <- unix.SIGUSR1
-	wait("keyframe on request", func() bool { return strings.Contains(last("keyframe/meta"), `"reason":"request","transaction":"SIGUSR1","steps_asked":3,`) })
+	wait("keyframe on request", func() bool {
+		return strings.Contains(last("keyframe/meta"), `"reason":"request","transaction":"SIGUSR1","steps_asked":3,`)
+	})
 	cancel()
 	if err := <-done; err != nil {
 		t.Fatal(err)
