@@ -22,9 +22,17 @@ cleanup() {
 	rm -rf "$folder"
 }
 trap cleanup EXIT
+json() { # with what there is: npm brings node along
+	if command -v node >/dev/null; then
+		node -e 'JSON.parse(require("fs").readFileSync(process.argv[1]))' "$1" 2>/dev/null
+	else
+		python3 -m json.tool "$1" >/dev/null
+	fi
+}
 milliseconds() { echo $(($(date +%s%N) / 1000000)); }
 
 begin=$(milliseconds)
+: >"$out"
 bin/sharpend run --config "$config" >"$out" 2>&1 &
 pid=$!
 
@@ -43,11 +51,7 @@ status=$(sub status -C 1 -W 10) || fail "no $topic/status within 10 s:"
 [ "$status" = online ] || fail "$topic/status is \"$status\":"
 
 sub info -C 1 -W 10 >"$folder/info" || fail "no $topic/info within 10 s:"
-if command -v python3 >/dev/null; then
-	python3 -m json.tool "$folder/info" >/dev/null || fail "$topic/info is no JSON: $(cat "$folder/info")"
-else
-	node -e 'JSON.parse(require("fs").readFileSync(process.argv[1]))' "$folder/info" || fail "$topic/info is no JSON: $(cat "$folder/info")"
-fi
+json "$folder/info" || fail "$topic/info is no JSON: $(cat "$folder/info")"
 
 sub frame -N -C 1 -W 10 >"$folder/frame.jpg" || fail "no $topic/frame within 10 s:"
 magic=$(od -An -tx1 -N3 "$folder/frame.jpg" | tr -d ' ')
@@ -59,6 +63,7 @@ frames=$(sub frame -W "$seconds" -F %l 2>/dev/null | wc -l) || true # it ends by
 echo "smoke: $frames frames in $seconds s"
 
 sub keyframe/meta -C 1 -W 30 >"$folder/meta" || fail "no $topic/keyframe/meta within 30 s:"
+json "$folder/meta" || fail "$topic/keyframe/meta is no JSON: $(cat "$folder/meta")"
 
 begin=$(milliseconds)
 kill -INT "$pid"
