@@ -69,6 +69,10 @@ func execute(ctx context.Context, env environment, args []string) int {
 	if name == "--version" {
 		name = "version"
 	}
+	if name == "man" { // for the package, not for people
+		fmt.Fprint(env.stdout, manPage())
+		return 0
+	}
 	for _, c := range commands {
 		if c.name == name {
 			return status(env, c, c.execute(ctx, env, args[1:]))
