@@ -32,8 +32,9 @@ const (
 
 // Library finds the ONNX Runtime library: the configured path (key
 // runtime.library), $SHARPEND_ONNXRUNTIME, ../lib beside the program's folder,
-// then the system's (newest first). A path that is named explicitly must work:
-// nothing else is tried. why says in a few words how path was chosen.
+// then the system's (newest first), which may drive a GPU, and last the package's
+// own in ../lib/sharpend, which does not. A path that is named explicitly must
+// work: nothing else is tried. why says in a few words how path was chosen.
 func Library(configured string) (path, why string, err error) {
 	program, err := os.Executable()
 	if err != nil {
@@ -62,6 +63,12 @@ func find(configured, env, program string, system func() []string) (path, why st
 		}
 		tried = append(tried, err.Error())
 	}
+	packaged := filepath.Join(filepath.Dir(beside), "sharpend", libraryName)
+	path, err = usable(packaged)
+	if err == nil {
+		return path, "the package brings it, for the CPU; the system has none that serves", nil
+	}
+	tried = append(tried, err.Error())
 	return "", "", fmt.Errorf("no ONNX Runtime library (1.%d or later): tried %s, and found none that serves on the system; %s",
 		minMinor, strings.Join(tried, "; "), keyHint)
 }

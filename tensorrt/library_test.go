@@ -26,7 +26,7 @@ func install(t *testing.T, paths ...string) string {
 
 func TestFind(t *testing.T) {
 	const named, env, beside, system = "n/libonnxruntime.so.1", "e/libonnxruntime.so", "lib/libonnxruntime.so.1", "usr/libonnxruntime.so.1.27.0"
-	const old = "usr/libonnxruntime.so.1.21.0"
+	const old, packaged = "usr/libonnxruntime.so.1.21.0", "lib/sharpend/libonnxruntime.so.1"
 	for _, c := range []struct {
 		name                    string
 		there                   []string
@@ -38,6 +38,8 @@ func TestFind(t *testing.T) {
 		{name: "then beside the program", there: []string{beside, system}, wantPath: beside, wantWhy: "beside the program"},
 		{name: "then the system", there: []string{system}, wantPath: system, wantWhy: "lib/libonnxruntime.so.1: no such file"},
 		{name: "not an old one", there: []string{old, system}, wantPath: system, wantWhy: "version 1.21, and 1.24 or later is needed"},
+		{name: "the package's own is the last", there: []string{system, packaged}, wantPath: system, wantWhy: "the system has it"},
+		{name: "but better than an old one", there: []string{old, packaged}, wantPath: packaged, wantWhy: "the package brings it"},
 		{name: "a key that names nothing is an error", there: []string{env, beside, system}, configured: named, env: env, fail: "the key runtime.library: ROOT/n/libonnxruntime.so.1: no such file"},
 		{name: "so is such a variable", there: []string{beside, system}, env: env, fail: "$SHARPEND_ONNXRUNTIME: ROOT/e/libonnxruntime.so: no such file"},
 		{name: "a folder is named", there: []string{beside}, configured: "lib", fail: "ROOT/lib is a folder: name the file, such as ROOT/lib/libonnxruntime.so.1"},
