@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sharpend/board"
 	"sharpend/capture"
 	"sharpend/infer"
 	"sharpend/mqtt"
@@ -37,7 +38,8 @@ type pipeline struct {
 	out       output
 	stats     *stats
 	state     *state
-	vitals    vitals // what systemd's watchdog goes by
+	vitals    vitals                          // what systemd's watchdog goes by
+	board     atomic.Pointer[board.Telemetry] // the newest reading
 	log       *slog.Logger
 	reload    func() // answers SIGHUP
 
@@ -80,6 +82,7 @@ func (p *pipeline) run(parent context.Context, signals <-chan os.Signal) error {
 	start(p.publish)
 	go p.control(ctx, signals)
 	go p.notify(ctx)
+	go p.watchBoard(ctx, "/")
 	stages.Wait()
 	if err := context.Cause(ctx); parent.Err() == nil && err != nil {
 		return err

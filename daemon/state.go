@@ -170,6 +170,7 @@ func (p *pipeline) takeSnapshot(now time.Time, total bool) snapshot {
 		s.Provider = p.state.predictor.Provider
 	}
 	p.state.mu.Unlock()
+	s.Board = p.board.Load()
 	m := p.out.snapshot()
 	s.Broker = brokerCounts{Connected: m.Connected, Connects: m.Connects, LastError: m.LastError}
 	return s

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"sharpend/board"
 )
 
 // Where a frame can be lost, in the order of the pipeline.
@@ -123,6 +125,7 @@ type snapshot struct {
 	Keyframes keyframeCounts       `json:"keyframes"`
 	PSNR      map[string]float64   `json:"psnr_db,omitempty"`
 	Memory    uint64               `json:"rss_bytes"`
+	Board     *board.Telemetry     `json:"board,omitempty"`
 	Ready     uint64               `json:"rss_ready_bytes"` // library and models loaded, no frame yet
 	Broker    brokerCounts         `json:"broker"`
 }
