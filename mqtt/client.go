@@ -67,6 +67,7 @@ type Client struct {
 	live       atomic.Pointer[session]
 	complained atomic.Int64 // UnixNano of the last log line about a bad request
 	history    history      // of run
+	guest      bool         // of Probe: a lost connection must not say that the daemon is offline
 
 	mu       sync.Mutex // guards what follows
 	snapshot Snapshot
@@ -223,10 +224,12 @@ func (c *Client) topic(level string) string {
 	return topic
 }
 
+// packetOverhead is a header, its length, the topic's length and a packet identifier.
+const packetOverhead = 1 + 4 + 2 + 2
+
 // tooLarge counts the whole packet: header, topic, packet identifier, payload.
 func (c *Client) tooLarge(topic string, payload []byte) bool {
-	const overhead = 1 + 4 + 2 + 2
-	return overhead+len(topic)+len(payload) > c.config.MaxPacket
+	return packetOverhead+len(topic)+len(payload) > c.config.MaxPacket
 }
 
 // publishError sorts paho's errors.

@@ -133,7 +133,9 @@ func (c *Client) options(password string) *paho.ClientOptions {
 	o.SetConnectTimeout(handshakeTimeout)
 	o.SetWriteTimeout(c.config.WriteTimeout)
 	o.SetKeepAlive(c.config.KeepAlive).SetPingTimeout(min(10*time.Second, c.config.KeepAlive))
-	o.SetWill(c.Topic("status"), Offline, 1, true)
+	if !c.guest {
+		o.SetWill(c.Topic("status"), Offline, 1, true)
+	}
 	return o
 }
 
