@@ -50,12 +50,12 @@ type chooser struct {
 }
 
 func (c *chooser) choose(p *pipeline, f *frame) string {
-	infer.Thumbnail(&c.now, f.Image)
-	difference := 0.0
-	if c.last.Any {
+	policy, difference := p.config.Load().Refine.Keyframes, 0.0
+	if policy.Scene > 0 {
+		infer.Thumbnail(&c.now, f.Image)
 		difference = infer.Difference(&c.now, &c.then)
 	}
-	reason := p.config.Load().Refine.Keyframes.Reason(c.last, infer.Moment{
+	reason := policy.Reason(c.last, infer.Moment{
 		Number: f.number, Time: f.Time, AfterLoss: f.afterLoss,
 		Requested: p.request.Load() != nil, Difference: difference,
 	})
