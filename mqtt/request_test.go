@@ -78,8 +78,11 @@ func TestRequests(t *testing.T) {
 		c.OnRequest = func(r Request) { requests <- r }
 		c.Connect()
 		eventually(t, "online", c.Online)
-		send(t, addr, topic, `{"steps":"many"}`, false)
-		send(t, addr, topic, `{"steps":-3}`, false)
+		const bad = 10
+		for range bad / 2 {
+			send(t, addr, topic, `{"steps":"many"}`, false)
+			send(t, addr, topic, `{"steps":-3}`, false)
+		}
 		send(t, addr, topic, `{"steps":2,"transaction":"x"}`, false)
 		select {
 		case r := <-requests:
@@ -89,12 +92,13 @@ func TestRequests(t *testing.T) {
 		case <-time.After(10 * time.Second):
 			t.Fatal("no request arrived")
 		}
+		eventually(t, "complaint", func() bool { return text.count("bad message ignored") > 0 })
 		time.Sleep(50 * time.Millisecond)
 		if len(requests) > 0 {
 			t.Errorf("one more request: %+v", <-requests)
 		}
-		if n := text.count("bad message ignored"); n != 1 {
-			t.Errorf("two bad messages within a second give %d log lines, want 1:\n%s", n, text)
+		if n := text.count("bad message ignored"); n > bad/2 { // one a second, and a busy machine may take a few
+			t.Errorf("%d bad messages give %d log lines, want one a second:\n%s", bad, n, text)
 		}
 	})
 }
