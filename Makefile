@@ -9,10 +9,10 @@ VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 # Tests are told where ONNX Runtime's library is; bin/sharpend finds it by itself.
 WITH_LIB = SHARPEND_ONNXRUNTIME="$$(scripts/lib.sh)" && export SHARPEND_ONNXRUNTIME &&
 
-.PHONY: help run test build deps deps-test lib race lint fuzz bench bench-pipeline soak smoke test-train clean
+.PHONY: help run test build deps deps-test lib race lint fuzz bench bench-pipeline soak build-arm64 test-arm64 deb test-deb smoke test-train clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-15s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "make %-15s %s\n", $$1, $$2}' Makefile
 
 run: deps lib build ## build, then play the demo clip as a camera (CONFIG=configs/demo.yaml)
 	@scripts/foreground.sh bin/sharpend run --config $(CONFIG)
@@ -58,6 +58,20 @@ bench-pipeline: deps-test lib build ## sharpend side by side with the same pipel
 
 soak: deps-test lib build ## 100,000 frames: memory must stay flat
 	@scripts/soak.sh
+
+build-arm64: ## build/arm64/bin/sharpend, cross-built
+	@GO=$(GO) scripts/arm64.sh build
+
+test-arm64: build ## tests and a sharpened picture under qemu-aarch64, compared with x86-64's
+	@GO=$(GO) scripts/arm64.sh test
+
+deb: build build-arm64 ## build/deb/sharpend_VERSION_{amd64,arm64}.deb
+	@rm -rf build/deb
+	@GO=$(GO) packaging/build.sh amd64
+	@GO=$(GO) packaging/build.sh arm64
+
+test-deb: deb ## install, upgrade, remove and purge the package in a throw-away root
+	@GO=$(GO) packaging/test.sh
 
 smoke: deps-test lib build ## start the demo, count its frames, end it by Ctrl-C
 	@scripts/smoke.sh
