@@ -41,6 +41,7 @@ var commands = []command{
 	{"image", "IN OUT", "sharpen a picture, or a folder of pictures", imageCommand},
 	{"check", "--config FILE", "validate a configuration and print what is in force", checkCommand},
 	{"devices", "", "list cameras, and the providers that work on this machine", devicesCommand},
+	{"doctor", "--config FILE", "check everything that can keep the daemon from running well, and say what to do", doctorCommand},
 	{"bench", "--config FILE", "measure the pipeline's speed on this machine", benchCommand},
 	{"version", "", "print the version", versionCommand},
 }
