@@ -66,7 +66,6 @@ test-arm64: build ## tests and a sharpened picture under qemu-aarch64, compared 
 	@GO=$(GO) scripts/arm64.sh test
 
 deb: build build-arm64 ## build/deb/sharpend_VERSION_{amd64,arm64}.deb
-	@rm -rf build/deb
 	@GO=$(GO) packaging/build.sh amd64
 	@GO=$(GO) packaging/build.sh arm64
 

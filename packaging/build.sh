@@ -17,10 +17,10 @@ esac
 
 DEB_ARCH=$arch
 DEB_VERSION=$(packaging/version.sh)
-DEB_STAGE=build/deb/stage-$arch
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct) # the time of every file in the package
-rm -rf "$DEB_STAGE"
-mkdir -p "$DEB_STAGE"
+mkdir -p build/deb
+DEB_STAGE=$(mktemp -d "build/deb/stage.XXXXXX")
+trap 'rm -rf "$DEB_STAGE"' EXIT
 echo 'module build' >build/go.mod # keeps ./... out of here
 "$strip" -o "$DEB_STAGE/sharpend" "$program"
 cp "$library" "$DEB_STAGE/libonnxruntime.so.1"
@@ -50,5 +50,8 @@ export DEB_ARCH DEB_VERSION DEB_STAGE DEB_GLIBC SOURCE_DATE_EPOCH
 
 # The last version all of whose modules the Go module proxy serves.
 CGO_ENABLED=0 GOOS= GOARCH= "$go" run github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.43.4 \
-	package --config packaging/nfpm.yaml --packager deb --target build/deb/
-rm -rf "$DEB_STAGE"
+	package --config packaging/nfpm.yaml --packager deb --target "$DEB_STAGE/new.deb"
+name=build/deb/sharpend_${DEB_VERSION}_$arch.deb
+find build/deb -maxdepth 1 -name "sharpend_*_$arch.deb" ! -path "$name" -delete # one is enough
+mv -f "$DEB_STAGE/new.deb" "$name"
+echo "$name"
