@@ -150,18 +150,20 @@ func (p *pipeline) readCamera(ctx context.Context, config *capture.Config, set *
 	if *set, err = p.framesFor(camera, *set); err != nil {
 		return &fatal{err}
 	}
-	p.cameraFound(camera)
 	p.toPredict.lossless.Store(camera.Lossless)
 	p.toPublish.lossless.Store(camera.Lossless)
-	count := sequence{}
-	for afterLoss := p.stats.in.Load() > 0; ; afterLoss = false {
+	count, again := sequence{}, p.stats.in.Load() > 0
+	for first := true; ; first = false {
 		p.vitals.reader.begin()
 		f := <-(*set).free
 		if err := p.readFrame(ctx, camera, f, &count); err != nil {
 			f.release()
 			return err
 		}
-		f.afterLoss = afterLoss
+		if first {
+			p.cameraFound(camera) // not before: a stalled camera can be opened, too
+		}
+		f.afterLoss = first && again
 		p.toPredict.give(ctx, f)
 		*wait = backoff{}
 	}

@@ -289,6 +289,33 @@ func TestCameraLossIsLivedThrough(t *testing.T) {
 	}
 }
 
+// A stalled camera can be opened again and again, and sends nothing: it is
+// lost all the while, which is logged once.
+func TestStalledCameraStaysLost(t *testing.T) {
+	o, log := &outbox{}, &outbox{}
+	p := testPipeline(t, testConfig(t, func(c *Config) { c.Camera.Source = capture.V4L2 }), o.output())
+	p.log = slog.New(slog.NewTextHandler(log, nil))
+	p.open = func(_ context.Context, c capture.Config) (*capture.Camera, error) {
+		return capture.New(capture.Camera{Config: c, Granted: capture.Format{Width: 64, Height: 48}},
+			func(context.Context, *capture.Frame) error { return errors.New("no frame") }, func() error { return nil }), nil
+	}
+	until(t, p, func() bool { return p.stats.losses.Load() >= 3 })
+	for _, info := range o.messages["info"] {
+		if strings.Contains(string(info), "streaming") {
+			t.Errorf("info says %s", info)
+		}
+	}
+	said := string(slices.Concat(log.messages["log"]...))
+	if strings.Count(said, "camera lost") != 1 || strings.Contains(said, "camera streams") {
+		t.Errorf("the log says:\n%s", said)
+	}
+}
+
+func (o *outbox) Write(line []byte) (int, error) {
+	o.add("log", line)
+	return len(line), nil
+}
+
 func TestMissingFileEndsTheRun(t *testing.T) {
 	c := testConfig(t, func(c *Config) { c.Camera.Source, c.Camera.Path = capture.File, "/nowhere.avi" })
 	err := testPipeline(t, c, (&outbox{}).output()).run(context.Background(), nil)
