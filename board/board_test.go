@@ -119,6 +119,7 @@ func TestOtherLayouts(t *testing.T) {
 		{"watts from the chip", map[string]string{hwmon + "/hwmon0/power1_input": "7250000", hwmon + "/hwmon0/power1_label": "VDD_IN"}, power, 7250.0},
 		{"a mode without a name", map[string]string{"var/lib/nvpmodel/status": "pmode:0003\n"}, mode, "3"},
 		{"mode 0", map[string]string{"var/lib/nvpmodel/status": "pmode:0000 fmode:quiet\n"}, mode, "0"},
+		{"a zone without a type", map[string]string{thermal + "/thermal_zone0/temp": "40500"}, func(r Telemetry) any { return len(r.Temperatures) }, 0},
 		{"old zone names", map[string]string{thermal + "/thermal_zone0/type": "GPU-therm", thermal + "/thermal_zone0/temp": "40500"}, func(r Telemetry) any { return value(at(r.Temperatures, "gpu")) }, 40.5},
 		{"L4T by its package", map[string]string{"var/lib/dpkg/status": "Package: nvidia-l4t-core\nStatus: install ok installed\nVersion: 38.2.0-20250821174705\n"}, func(r Telemetry) any { return r.L4T }, "38.2.0"},
 		{"JetPack by its runtime", map[string]string{"var/lib/dpkg/status": "Package: nvidia-jetpack-runtime\nStatus: install ok installed\nVersion: 7.0-b128\n"}, func(r Telemetry) any { return r.JetPack }, "7.0"},
@@ -146,6 +147,20 @@ func at(m map[string]float64, key string) *float64 {
 		return &v
 	}
 	return nil
+}
+
+// TestLateDriver: what appears after the first reading is found within lifetime readings.
+func TestLateDriver(t *testing.T) {
+	root := t.TempDir()
+	r := NewReader(root)
+	write(t, root, devfreq+"/gpu-gpc-0/cur_freq", "1575000000")
+	for i := range lifetime + 1 {
+		if got := r.Read().GPUClock; got != nil {
+			t.Logf("found after %d readings", i)
+			return
+		}
+	}
+	t.Errorf("not found after %d readings", lifetime+1)
 }
 
 // malformed are contents that no file should have.

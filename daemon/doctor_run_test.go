@@ -65,6 +65,11 @@ func TestDoctorOnABrokerWithALimit(t *testing.T) {
 			t.Errorf("there is no finding %s", name)
 		}
 	}
+	var rate float64
+	_, detail, _ := strings.Cut(found["camera"].Detail, "; ")
+	if _, err := fmt.Sscanf(detail, "%f frames/s measured, 20 promised", &rate); err != nil || rate < 2 || rate > 22 {
+		t.Errorf("camera: %s, want about 20 frames/s", found["camera"].Detail)
+	}
 	if detail := found["models"].Detail; !strings.Contains(detail, "belong together") {
 		t.Errorf("models: %s", detail)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -94,7 +95,7 @@ func TestSoftwareFinding(t *testing.T) {
 	}
 }
 
-// TestMissingFor looks at a real library's needs: ours, of which none is CUDA's, and a copy that claims to be a provider.
+// TestMissingFor looks at real libraries: ours, and one made to need cuDNN as the CUDA provider does.
 func TestMissingFor(t *testing.T) {
 	dir, library := t.TempDir(), os.Getenv("SHARPEND_ONNXRUNTIME")
 	if list := needs(library); !slices.Contains(list, "libc.so.6") {
@@ -106,9 +107,33 @@ func TestMissingFor(t *testing.T) {
 	if list := needs(filepath.Join(dir, "none.so")); list != nil {
 		t.Errorf("an absent file needs %v", list)
 	}
-	write(t, filepath.Join(dir, "libonnxruntime_providers_cuda.so"), "no ELF")
+	provider := filepath.Join(dir, "libonnxruntime_providers_cuda.so")
+	build(t, filepath.Join(dir, "libcudnn.so.9"), "-Wl,-soname,libcudnn.so.9")
+	build(t, provider, "-Wl,--no-as-needed", "-L"+dir, "-l:libcudnn.so.9")
+	link := filepath.Join(t.TempDir(), "libonnxruntime.so.1") // the providers lie beside the real file
+	write(t, filepath.Join(dir, "libonnxruntime.so.1"), "")
+	if err := os.Symlink(filepath.Join(dir, "libonnxruntime.so.1"), link); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"libonnxruntime_providers_cuda.so needs libcudnn.so.9"} // and libc, which is no business of ours
+	if missing := missingFor(link, board.Libraries{"libcudnn.so.8": ""}); !slices.Equal(missing, want) {
+		t.Errorf("%v are missing, want %v", missing, want)
+	}
+	if missing := missingFor(link, board.Libraries{"libcudnn.so.9.3.0": ""}); missing != nil {
+		t.Errorf("%v are missing where cuDNN 9 is", missing)
+	}
+	write(t, provider, "no ELF")
 	if missing := missingFor(filepath.Join(dir, "libonnxruntime.so.1"), nil); missing != nil {
 		t.Errorf("a file that is no library misses %v", missing)
+	}
+}
+
+// build makes an empty shared library.
+func build(t *testing.T, path string, flags ...string) {
+	t.Helper()
+	args := append([]string{"-shared", "-x", "c", "/dev/null", "-x", "none", "-o", path}, flags...)
+	if out, err := exec.Command("gcc", args...).CombinedOutput(); err != nil {
+		t.Fatalf("gcc: %v: %s", err, out)
 	}
 }
 

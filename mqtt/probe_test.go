@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	paho "github.com/eclipse/paho.mqtt.golang"
 	mochi "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/listeners"
 
@@ -130,10 +131,42 @@ func TestProbeTellsWhatIsDenied(t *testing.T) {
 	if found.Denied != nil || found.Lost == nil || !strings.Contains(found.Lost.Error(), "denies writing") {
 		t.Errorf("writing denied: %+v", found)
 	}
+	if found := besideAnother(t); found.Lost == nil {
+		t.Errorf("writing denied, but another writes there: %+v, want that its messages count for nothing", found)
+	}
 	// Mosquitto grants a subscription and then delivers nothing.
 	if found := run("topic write sharpend/cam/#\n"); found.Lost == nil || !strings.Contains(found.Lost.Error(), "or reading") {
 		t.Errorf("reading denied: %+v", found)
 	}
+}
+
+// besideAnother probes where only another client may write, and does.
+func besideAnother(t *testing.T) Findings {
+	acl := write(t, filepath.Join(t.TempDir(), "acl"), "topic read sharpend/cam/#\nuser other\ntopic write sharpend/cam/#\n")
+	b := mosquittotest.Start(t, "allow_anonymous true", "acl_file "+acl)
+	other := paho.NewClient(paho.NewClientOptions().AddBroker("tcp://" + b.Addr).SetProtocolVersion(4).SetUsername("other"))
+	if token := other.Connect(); !token.WaitTimeout(10*time.Second) || token.Error() != nil {
+		t.Fatalf("the other client: %v", token.Error())
+	}
+	defer other.Disconnect(10)
+	seen, done, ended := watch(t, b.Addr, "sharpend/cam/doctor"), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for tick := time.NewTicker(20 * time.Millisecond); ; {
+			select {
+			case <-done:
+				tick.Stop()
+				return
+			case <-tick.C:
+				other.Publish("sharpend/cam/doctor", 0, false, make([]byte, 100))
+			}
+		}
+	}()
+	next(t, seen)
+	found := probe(t, b.Addr)
+	close(done)
+	<-ended
+	return found
 }
 
 // choosy is a hook of mochi that lets clients do only what it is asked for.
