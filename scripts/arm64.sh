@@ -50,13 +50,14 @@ for package in ./config ./jpeg ./infer ./tensorrt; do
 	cross test -buildvcs=false -count=1 -timeout 10m -skip 'TestTerminateEndsALongRun|TestDenoiserBusyAndClose' -exec "$PWD/scripts/emulate.sh $sysroot" "$package"
 done
 
+export SHARPEND_MODELS=$PWD/models # neither program lies beside them
 try=$(mktemp -d)
 trap 'rm -rf "$try"' EXIT
 same() { "$go" run ./packaging/samepicture "$@"; }
 same crop clips/sharp_0010.jpg "$try/in.png" 128 96
 emulate "$folder/bin/sharpend" image --predict-only "$try/in.png" "$try/arm64.png"
 emulate "$folder/bin/sharpend" image --steps 2 --seed 7 "$try/in.png" "$try/arm64-refined.png"
-export SHARPEND_ONNXRUNTIME=$PWD/lib/libonnxruntime.so.1 # x86-64's
+SHARPEND_ONNXRUNTIME=$(LIB_ARCH=x64 scripts/lib.sh)
 bin/sharpend image --predict-only "$try/in.png" "$try/amd64.png"
 bin/sharpend image --steps 2 --seed 7 "$try/in.png" "$try/amd64-refined.png"
 same compare 1 "$try/arm64.png" "$try/amd64.png"
