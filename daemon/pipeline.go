@@ -299,6 +299,10 @@ func (p *pipeline) refine(ctx context.Context) {
 	r := refiner{pipeline: p}
 	defer r.close()
 	for k := range p.toRefine.slot {
+		if ctx.Err() != nil { // only one run is terminated, so this one must not begin
+			k.release()
+			continue
+		}
 		if err := r.refine(ctx, k); err != nil {
 			if ctx.Err() == nil {
 				p.fail(fmt.Errorf("refiner: %w", err))

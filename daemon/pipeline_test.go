@@ -289,6 +289,26 @@ func TestCameraLossIsLivedThrough(t *testing.T) {
 	}
 }
 
+// The end interrupts the refinement, and the keyframe that waits for the next
+// one does not begin.
+func TestEndDoesNotWaitForRefinement(t *testing.T) {
+	c := testConfig(t, withDenoiser, func(c *Config) {
+		c.Camera.Width, c.Camera.Height = 64, 48
+		c.Refine.Steps, c.Refine.Samples = 50, 8
+		c.Refine.Keyframes.Every = infer.Interval{Frames: 1}
+	})
+	p := testPipeline(t, c, (&outbox{}).output())
+	evaluations := func() uint32 { return p.takeSnapshot(time.Now(), true).Times["refine_step"].N }
+	before := uint32(0)
+	until(t, p, func() bool {
+		before = evaluations()
+		return before > 0 && len(p.toRefine.slot) > 0
+	})
+	if after := evaluations(); after > before+10 {
+		t.Errorf("%d evaluations before the end and %d after it, of %d for each keyframe", before, after-before, 50*8)
+	}
+}
+
 // A stalled camera can be opened again and again, and sends nothing: it is
 // lost all the while, which is logged once.
 func TestStalledCameraStaysLost(t *testing.T) {
