@@ -40,7 +40,7 @@ func hasGPU(root string) bool {
 
 // providersFinding says which provider of the list will run, and why not those before it.
 func providersFinding(list []string, attempts []tensorrt.Attempt, gpu bool) (f finding, chosen string) {
-	var skipped []string
+	var skipped reasons
 	for _, name := range list {
 		i := slices.IndexFunc(attempts, func(a tensorrt.Attempt) bool { return a.Provider == name })
 		if i < 0 {
@@ -50,13 +50,13 @@ func providersFinding(list []string, attempts []tensorrt.Attempt, gpu bool) (f f
 			chosen = name
 			break
 		}
-		skipped = append(skipped, name+" does not: "+whyNot(attempts[i].Err))
+		skipped.add(name, whyNot(attempts[i].Err))
 	}
-	f = finding{Name: "providers", Status: fine, Detail: strings.Join(append([]string{chosen + " runs"}, skipped...), "; ")}
+	f = finding{Name: "providers", Status: fine, Detail: strings.Join(append([]string{chosen + " runs"}, skipped.texts()...), "; ")}
 	const advice = "use an ONNX Runtime built for the GPU (runtime.library), and see the line gpu software"
 	switch {
 	case chosen == "":
-		f.Status, f.Detail, f.Advice = fail, "none of runtime.providers runs: "+strings.Join(skipped, "; "), advice+", or add cpu to runtime.providers"
+		f.Status, f.Detail, f.Advice = fail, "none of runtime.providers runs: "+strings.Join(skipped.texts(), "; "), advice+", or add cpu to runtime.providers"
 	case len(skipped) > 0 && chosen == tensorrt.CPU && gpu:
 		f.Status, f.Advice = warn, "the GPU lies idle: "+advice
 	case len(skipped) > 0 && gpu:
@@ -65,6 +65,35 @@ func providersFinding(list []string, attempts []tensorrt.Attempt, gpu bool) (f f
 		f.Detail += " (no NVIDIA GPU here)"
 	}
 	return f, chosen
+}
+
+// reasons holds why providers do not run, those with the same reason together.
+type reasons []reason
+
+type reason struct {
+	providers []string
+	why       string
+}
+
+func (r *reasons) add(provider, why string) {
+	for i := range *r {
+		if (*r)[i].why == why {
+			(*r)[i].providers = append((*r)[i].providers, provider)
+			return
+		}
+	}
+	*r = append(*r, reason{[]string{provider}, why})
+}
+
+func (r reasons) texts() (list []string) {
+	for _, reason := range r {
+		verb := " does not: "
+		if len(reason.providers) > 1 {
+			verb = " do not: "
+		}
+		list = append(list, strings.Join(reason.providers, " and ")+verb+reason.why)
+	}
+	return list
 }
 
 // whyNot shortens what ONNX Runtime says when it was built for the CPU only.

@@ -56,7 +56,7 @@ func TestProvidersFinding(t *testing.T) {
 	}{
 		{"the first", all, attempts(nil, nil, nil), true, fine, "tensorrt", "tensorrt runs", ""},
 		{"the second", all, attempts(no, nil, nil), true, warn, "cuda", "tensorrt does not: not enabled", "runtime.library"},
-		{"the CPU beside a GPU", all, attempts(no, no, nil), true, warn, "cpu", "cpu runs", "lies idle"},
+		{"the CPU beside a GPU", all, attempts(no, no, nil), true, warn, "cpu", "cpu runs; tensorrt and cuda do not: not enabled in this build", "lies idle"},
 		{"the CPU without a GPU", all, attempts(no, no, nil), false, fine, "cpu", "no NVIDIA GPU here", ""},
 		{"the CPU by choice", []string{"cpu"}, attempts(no, no, nil), true, fine, "cpu", "cpu runs", ""},
 		{"none", []string{"tensorrt"}, attempts(no, nil, nil), true, fail, "", "tensorrt does not", "add cpu"},
