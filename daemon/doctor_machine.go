@@ -40,6 +40,14 @@ func boardFinding(t board.Telemetry) finding {
 	if t.MemoryTotal != nil && t.MemoryUsed != nil {
 		parts = append(parts, fmt.Sprintf("%.1f of %.1f GiB memory used", gibibytes(*t.MemoryUsed), gibibytes(*t.MemoryTotal)))
 	}
+	for _, v := range []struct {
+		form  string
+		value *float64
+	}{{"GPU load %.0f %%", t.GPULoad}, {"GPU at %.0f MHz", t.GPUClock}, {"CPU at %.0f MHz", t.CPUClock}, {"memory at %.0f MHz", t.EMCClock}} {
+		if v.value != nil {
+			parts = append(parts, fmt.Sprintf(v.form, *v.value))
+		}
+	}
 	for _, rail := range slices.Sorted(maps.Keys(t.Power)) {
 		parts = append(parts, fmt.Sprintf("%s %.1f W", rail, t.Power[rail]/1000))
 	}

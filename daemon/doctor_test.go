@@ -219,7 +219,7 @@ func TestBrokerFindings(t *testing.T) {
 
 func TestBoardAndThrottlingFindings(t *testing.T) {
 	orin := board.Read("../board/testdata/orin")
-	boardFinding(orin).expect(t, "orin", fine, "AGX Orin Developer Kit, power mode MODE_30W, 8.3 of 61.4 GiB memory used", "")
+	boardFinding(orin).expect(t, "orin", fine, "AGX Orin Developer Kit, power mode MODE_30W, 8.3 of 61.4 GiB memory used, GPU load 47 %, GPU at 612 MHz, CPU at 1728 MHz, memory at 3199 MHz, VDDQ_VDD2_1V8AO 1.0 W, VDD_CPU_CV 2.4 W", "")
 	throttlingFinding(orin).expect(t, "cool", fine, "nothing holds the clocks down; hottest is cpu with 51.6 °C; oc2 15 times since the boot", "")
 	boardFinding(board.Telemetry{}).expect(t, "nothing", fine, "tells nothing", "")
 	throttlingFinding(board.Telemetry{}).expect(t, "nothing", fine, "does not tell", "")
