@@ -199,22 +199,74 @@ func TestStuckStageStarvesTheWatchdog(t *testing.T) {
 	} {
 		t.Run(stage, func(t *testing.T) {
 			m := newManager(t, "400000")
-			c := testConfig(t, func(c *Config) {
-				c.Camera.AsFastAsPossible, c.Camera.Timeout, c.MQTT.WriteTimeout = false, 100*time.Millisecond, 100*time.Millisecond
-			})
-			predictor, _, err := c.start(discard)
-			if err != nil {
-				t.Fatal(err)
-			}
-			ctx, cancel := context.WithCancel(context.Background())
-			t.Cleanup(cancel)
-			p := newPipeline(c, predictor, nil, (&outbox{}).output(), discard)
+			p, ctx := watched(t, &outbox{})
 			jam(t, p, func() bool { return m.count("WATCHDOG=1") > 3 })
 			go p.run(ctx, nil) // it never returns: that is the point
 			eventually(t, "readiness", func() bool { return m.count("READY=1") == 1 })
 			eventually(t, "a starved watchdog", m.starved)
 		})
 	}
+}
+
+// What only goes badly is fed for, longer than the patience for one frame.
+func TestTroubleKeepsTheWatchdogFed(t *testing.T) {
+	for trouble, cause := range map[string]func(p *pipeline, o *outbox){
+		"none":             func(*pipeline, *outbox) {},
+		"no broker":        func(_ *pipeline, o *outbox) { o.closed = true },
+		"a camera is lost": func(p *pipeline, _ *outbox) { p.open = losing(15) },
+	} {
+		t.Run(trouble, func(t *testing.T) {
+			m, o := newManager(t, "400000"), &outbox{}
+			p, ctx := watched(t, o)
+			cause(p, o)
+			done := make(chan error, 1)
+			go func() { done <- p.run(ctx, nil) }()
+			eventually(t, "readiness", func() bool { return m.count("READY=1") == 1 })
+			for end := time.Now().Add(2 * time.Second); time.Now().Before(end); {
+				fed := m.count("WATCHDOG=1")
+				eventually(t, "the next beat", func() bool { return m.count("WATCHDOG=1") > fed })
+			}
+			select {
+			case err := <-done:
+				t.Fatal("the pipeline ended:", err)
+			default:
+			}
+		})
+	}
+}
+
+// losing opens synthetic cameras that are lost after so many frames.
+func losing(frames int) func(context.Context, capture.Config) (*capture.Camera, error) {
+	return func(ctx context.Context, c capture.Config) (*capture.Camera, error) {
+		c.Source = capture.Synthetic
+		camera, err := capture.Open(ctx, c)
+		if err != nil {
+			return nil, err
+		}
+		left, about := frames, *camera
+		about.Config.Source = capture.V4L2 // these are opened again
+		return capture.New(about, func(ctx context.Context, f *capture.Frame) error {
+			if left--; left < 0 {
+				return errors.New("no such device")
+			}
+			return camera.Read(ctx, f)
+		}, camera.Close), nil
+	}
+}
+
+// watched is a small pipeline with patience for 200 ms, under a watchdog of 400 ms.
+func watched(t *testing.T, o *outbox) (*pipeline, context.Context) {
+	t.Helper()
+	c := testConfig(t, func(c *Config) {
+		c.Camera.AsFastAsPossible, c.Camera.Timeout, c.MQTT.WriteTimeout = false, 100*time.Millisecond, 100*time.Millisecond
+	})
+	predictor, _, err := c.start(discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	t.Cleanup(cancel)
+	return newPipeline(c, predictor, nil, o.output(), discard), ctx
 }
 
 func stopAfter(condition func() bool) {
