@@ -9,7 +9,7 @@ VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 # Tests are told where ONNX Runtime's library is; bin/sharpend finds it by itself.
 WITH_LIB = SHARPEND_ONNXRUNTIME="$$(scripts/lib.sh)" && export SHARPEND_ONNXRUNTIME &&
 
-.PHONY: help run test build deps deps-test lib race lint fuzz bench bench-pipeline soak build-arm64 test-arm64 deb test-deb smoke test-train clean
+.PHONY: help run test build deps deps-test lib race lint fuzz bench bench-pipeline soak build-arm64 test-arm64 deb test-deb test-vm smoke test-train clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "make %-15s %s\n", $$1, $$2}' Makefile
@@ -71,6 +71,9 @@ deb: build build-arm64 ## build/deb/sharpend_VERSION_{amd64,arm64}.deb
 
 test-deb: deb ## install, upgrade, remove and purge the package in a throw-away root
 	@GO=$(GO) packaging/test.sh
+
+test-vm: deps lib build ## the package in a virtual machine with real camera drivers, systemd and a broker
+	@GO=$(GO) test/vm/vm.sh test
 
 smoke: deps-test lib build ## start the demo, count its frames, end it by Ctrl-C
 	@scripts/smoke.sh
