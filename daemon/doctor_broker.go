@@ -79,10 +79,17 @@ func topicsFinding(c *Config, found mqtt.Findings) finding {
 	return f
 }
 
+// smallestPacket is the least that mqtt.max_packet may be.
+const smallestPacket = 1024
+
 // packetFinding says what the broker's limit means for the configuration.
 func packetFinding(c *Config, found mqtt.Findings) finding {
 	f := finding{"packet_size", fine, fmt.Sprintf("the broker takes %d bytes, as much as mqtt.max_packet", found.Largest), ""}
 	switch {
+	case found.TooLarge > 0 && found.Largest < smallestPacket:
+		f.Status = fail
+		f.Detail = fmt.Sprintf("the broker takes no more than %d bytes; at %d it %v", found.Largest, found.TooLarge, found.Reaction)
+		f.Advice = "no picture fits: raise the broker's limit (mosquitto: " + limitOf(found.Reaction) + ")"
 	case found.TooLarge > 0:
 		f.Status = warn
 		f.Detail = fmt.Sprintf("the broker takes %d bytes; at %d it %v; mqtt.max_packet is %d", found.Largest, found.TooLarge, found.Reaction, c.MQTT.MaxPacket)

@@ -54,7 +54,10 @@ func devicesFinding(devices []capture.Device, err error) finding {
 			f.Advice = adviceFor(d.Problem)
 			continue
 		}
-		texts = append(texts, fmt.Sprintf("%s (%s): %s", name, d.Card, modesText(d.Formats)))
+		formats, usable := modesText(d.Formats)
+		if texts = append(texts, fmt.Sprintf("%s (%s): %s", name, d.Card, formats)); !usable {
+			f.Status, f.Advice = warn, "feed a v4l2loopback device from it, in one of "+strings.Join(readable, ", ")
+		}
 	}
 	f.Detail = strings.Join(texts, "\n")
 	if err != nil || len(devices) == 0 {
@@ -64,22 +67,35 @@ func devicesFinding(devices []capture.Device, err error) finding {
 	return f
 }
 
-// modesText names each pixel format once, with its largest size.
-func modesText(modes []capture.Mode) string {
-	var seen, texts []string
-	for _, m := range modes {
-		if slices.Contains(seen, m.Pixel) {
-			continue
-		}
-		largest := m
-		for _, other := range modes {
-			if other.Pixel == m.Pixel && other.Width*other.Height > largest.Width*largest.Height {
-				largest = other
+// readable are the pixel formats that camera.format takes.
+var readable = []string{"MJPG", "YUYV", "UYVY", "NV12", "YU12", "GREY"}
+
+// modesText names each pixel format that can be read once, with its largest size,
+// and counts the others.
+func modesText(modes []capture.Mode) (text string, usable bool) {
+	var texts []string
+	for _, pixel := range readable {
+		var largest capture.Mode
+		for _, m := range modes {
+			if m.Pixel == pixel && (largest.Pixel == "" || m.Width*m.Height > largest.Width*largest.Height) {
+				largest = m
 			}
 		}
-		seen, texts = append(seen, m.Pixel), append(texts, largest.String())
+		if largest.Pixel != "" {
+			texts = append(texts, largest.String())
+		}
 	}
-	return strings.Join(texts, ", ")
+	var others []string
+	for _, m := range modes {
+		if !slices.Contains(readable, m.Pixel) && !slices.Contains(others, m.Pixel) {
+			others = append(others, m.Pixel)
+		}
+	}
+	usable = len(texts) > 0
+	if len(others) > 0 {
+		texts = append(texts, fmt.Sprintf("%d formats that sharpend does not read", len(others)))
+	}
+	return strings.Join(texts, ", "), usable
 }
 
 // A sighting is what the camera gave in some seconds.
@@ -89,6 +105,9 @@ type sighting struct {
 	damaged map[string]int
 	lost    uint64 // by the camera's own count
 }
+
+// made is the rate at which the camera made frames, whether they reached us or not.
+func (s sighting) made() float64 { return s.rate * float64(s.frames+int(s.lost)) / float64(max(s.frames, 1)) }
 
 // watch reads a camera for so long after its first frame; a clip may end earlier.
 func watch(ctx context.Context, camera *capture.Camera, length time.Duration) (s sighting, err error) {
@@ -142,10 +161,10 @@ func rateFinding(camera *capture.Camera, s sighting) finding {
 	switch {
 	case 10*broken > s.frames:
 		f.Status, f.Advice = warn, "many frames are broken: try another cable or port, camera.format, or (only if they are called truncated and look whole) camera.check_end: false"
-	case s.rate < 0.9*camera.Granted.FPS && camera.Config.Source == capture.V4L2:
+	case s.rate < 0.9*camera.Granted.FPS && camera.Config.Source == capture.V4L2 && s.made() < 0.9*camera.Granted.FPS:
 		f.Status, f.Advice = warn, "in poor light many cameras lower their rate: more light, or camera.controls: {exposure_dynamic_framerate: 0}; on USB 2 a raw format is too much for large pictures: camera.format: MJPG"
 	case s.rate < 0.9*camera.Granted.FPS:
-		f.Status, f.Advice = warn, "this machine is too slow or too busy to play it at its rate"
+		f.Status, f.Advice = warn, "this machine is too slow or too busy to take every frame"
 	}
 	return f
 }

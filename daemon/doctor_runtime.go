@@ -217,7 +217,7 @@ func (d *doctor) checkSpeed() {
 	d.tell(speedFinding(d.chosen, took, d.rate))
 }
 
-// predictionTime is the best of a few runs: the machine may be busy with us.
+// predictionTime is the best of a few runs, within a few seconds: the machine may be busy with us.
 func (d *doctor) predictionTime() (best time.Duration, err error) {
 	c := d.config.Runtime
 	c.Providers = []string{d.chosen}
@@ -232,7 +232,8 @@ func (d *doctor) predictionTime() (best time.Duration, err error) {
 		return 0, err
 	}
 	defer b.Close()
-	for i := range 5 {
+	start := time.Now()
+	for i := 0; i < 5 && (i == 0 || time.Since(start) < 3*time.Second); i++ {
 		begin := time.Now()
 		if err := b.Run(); err != nil {
 			return 0, err

@@ -144,12 +144,27 @@ func TestSpeedFinding(t *testing.T) {
 
 func TestDevicesFinding(t *testing.T) {
 	device := capture.Device{Path: "/dev/video0", Names: []string{"/dev/v4l/by-id/cam"}, Card: "Cam", Formats: []capture.Mode{
-		{Pixel: "MJPG", Width: 640, Height: 480}, {Pixel: "MJPG", Width: 1280, Height: 720, Rates: []float64{30}}, {Pixel: "YUYV", Width: 640, Height: 480}}}
-	devicesFinding([]capture.Device{device}, nil).expect(t, "one", fine, "/dev/v4l/by-id/cam (Cam): MJPG 1280x720 30, YUYV 640x480", "")
+		{Pixel: "MJPG", Width: 640, Height: 480}, {Pixel: "MJPG", Width: 1280, Height: 720, Rates: []float64{30}}, {Pixel: "YUYV", Width: 640, Height: 480}, {Pixel: "H264"}, {Pixel: "Y16\xa0"}}}
+	devicesFinding([]capture.Device{device}, nil).expect(t, "one", fine, "/dev/v4l/by-id/cam (Cam): MJPG 1280x720 30, YUYV 640x480, 2 formats that sharpend does not read", "")
 	devicesFinding(nil, nil).expect(t, "none", fail, "no video capture device", "v4l2loopback")
 	devicesFinding(nil, errors.New("no sysfs")).expect(t, "no sysfs", fail, "no video capture device", "")
+	device.Formats = device.Formats[3:]
+	devicesFinding([]capture.Device{device}, nil).expect(t, "a strange one", warn, "(Cam): 2 formats that sharpend does not read", "MJPG, YUYV")
 	device.Problem = "permission denied"
 	devicesFinding([]capture.Device{device}, nil).expect(t, "forbidden", warn, "permission denied", "video")
+}
+
+// TestReadable holds the doctor's list to what camera.format takes.
+func TestReadable(t *testing.T) {
+	c, said := capture.Config{Format: "none"}, ""
+	c.Validate(func(key, format string, args ...any) {
+		if key == "format" {
+			said = fmt.Sprintf(format, args...)
+		}
+	})
+	if want := "auto, " + strings.Join(readable, ", ") + ","; !strings.Contains(said, want) {
+		t.Errorf("camera.format %s; the doctor reads %s", said, readable)
+	}
 }
 
 func TestCameraTrouble(t *testing.T) {
@@ -178,6 +193,7 @@ func TestRateFinding(t *testing.T) {
 	rateFinding(camera(capture.V4L2, 30), sighting{frames: 60, rate: 29.9}).expect(t, "as promised", fine, "cam: MJPG 640x480; 29.9 frames/s measured, 30 promised", "")
 	rateFinding(camera(capture.V4L2, 0), sighting{frames: 60, rate: 12}).expect(t, "nothing promised", fine, "12.0 frames/s", "")
 	rateFinding(camera(capture.V4L2, 30), sighting{frames: 30, rate: 15}).expect(t, "in the dark", warn, "15.0", "light")
+	rateFinding(camera(capture.V4L2, 30), sighting{frames: 40, rate: 20, lost: 20}).expect(t, "a busy machine", warn, "20 lost", "too busy")
 	rateFinding(camera(capture.Synthetic, 30), sighting{frames: 30, rate: 15}).expect(t, "a slow machine", warn, "15.0", "too slow")
 	rateFinding(camera(capture.V4L2, 30, "size 1x1 was asked for"), sighting{frames: 60, rate: 30, lost: 3, damaged: map[string]int{"truncated": 9}}).
 		expect(t, "broken", warn, "9 truncated; 3 lost; size 1x1 was asked for", "check_end")
@@ -214,6 +230,8 @@ func TestBrokerFindings(t *testing.T) {
 		expect(t, "limit", warn, "takes 99000 bytes; at 100000 it closes the connection", "mqtt.max_packet: 99000")
 	change(func(f *mqtt.Findings) { f.Largest, f.TooLarge, f.Reaction = 99_000, 100_000, mqtt.ErrSwallows })[2].
 		expect(t, "silent limit", warn, "drops it without a word", "message_size_limit")
+	change(func(f *mqtt.Findings) { f.Largest, f.TooLarge, f.Reaction = 256, 1024, mqtt.ErrSwallows })[2].
+		expect(t, "tiny limit", fail, "no more than 256 bytes", "no picture fits")
 	change(func(f *mqtt.Findings) { f.Largest, f.Err = 4096, errors.New("cut off") })[2].expect(t, "cut off", warn, "cut off", "again")
 }
 

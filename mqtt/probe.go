@@ -227,7 +227,7 @@ func (p *prober) payload(size int) []byte {
 	return payload
 }
 
-// await waits for the payload's return. Once it is acknowledged that takes little
+// await waits for the payload's return. Once it is acknowledged that should take little
 // longer than before: no packet is more than growth times as large as one that came back.
 func (p *prober) await(ctx context.Context, token paho.Token, payload []byte) error {
 	const poor = time.Second / 50_000 // a byte on a poor radio link
@@ -247,7 +247,7 @@ func (p *prober) await(ctx context.Context, token paho.Token, payload []byte) er
 				return p.hungUp(token.Error())
 			}
 			acknowledged = nil
-			late.Reset(time.Second + 2*growth*p.slowest)
+			late.Reset(p.patience())
 		case <-late.C:
 			if acknowledged == nil {
 				return ErrSwallows
@@ -258,6 +258,15 @@ func (p *prober) await(ctx context.Context, token paho.Token, payload []byte) er
 			return ctx.Err()
 		}
 	}
+}
+
+// patience is how long an acknowledged message may stay away. The first that
+// does not come gets more: a false alarm there would be a wrong limit.
+func (p *prober) patience() time.Duration {
+	if p.found.TooLarge == 0 {
+		return answerTimeout
+	}
+	return time.Second + 2*growth*p.slowest
 }
 
 // hungUp waits for the connection's end, which a failed Publish announces.

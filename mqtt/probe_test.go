@@ -239,6 +239,21 @@ func TestProbeEndsEarly(t *testing.T) {
 	b.Thaw()
 }
 
+// TestProbeIsPatient: a message that comes seconds after its acknowledgement, on a machine that is busy, is not lost.
+func TestProbeIsPatient(t *testing.T) {
+	log, _ := logger()
+	client, err := New(Default(), "cam", log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := prober{client: client, session: &session{lost: make(chan error)}, came: make(chan []byte, 1)}
+	payload := p.payload(1024)
+	time.AfterFunc(2*time.Second, func() { p.came <- payload })
+	if err := p.await(context.Background(), &paho.DummyToken{}, payload); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestProbeLeavesTheDaemonAlone: a client of the same configuration stays connected and online.
 func TestProbeLeavesTheDaemonAlone(t *testing.T) {
 	b := mosquittotest.Start(t, "allow_anonymous true", "max_packet_size 20000")
