@@ -107,7 +107,9 @@ type sighting struct {
 }
 
 // made is the rate at which the camera made frames, whether they reached us or not.
-func (s sighting) made() float64 { return s.rate * float64(s.frames+int(s.lost)) / float64(max(s.frames, 1)) }
+func (s sighting) made() float64 {
+	return s.rate * float64(s.frames+int(s.lost)) / float64(max(s.frames, 1))
+}
 
 // watch reads a camera for so long after its first frame; a clip may end earlier.
 func watch(ctx context.Context, camera *capture.Camera, length time.Duration) (s sighting, err error) {
