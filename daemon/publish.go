@@ -91,7 +91,7 @@ func (w *publisher) keyframe(k *frame) {
 
 // send encodes f's sharpened picture and publishes it; every failure is counted.
 func (w *publisher) send(level string, retained bool, f *frame, b *buffer) bool {
-	if !w.out.online() {
+	if !w.out.online() || w.encoder == nil { // without an encoder the daemon is about to end
 		w.stats.drops[dropOffline].Add(1)
 		return false
 	}
