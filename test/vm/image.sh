@@ -20,6 +20,10 @@ if [ -z "$package" ]; then
 	apt-get update -q >&2
 	package=$(kernel_package)
 fi
+if [ -z "$package" ]; then
+	echo "image: apt knows no linux-image-amd64: the virtual machine can be built on Debian for amd64 only" >&2
+	exit 1
+fi
 kernel=${package#linux-image-}
 out=$cache/$hash-$kernel
 if [ -e "$out/root.img" ]; then

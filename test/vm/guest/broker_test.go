@@ -19,9 +19,12 @@ func TestBroker(t *testing.T) {
 	back := func(t *testing.T) {
 		t.Helper()
 		i.use(t)
+		began := time.Now()
 		i.awaitFrames(5)
+		frames := time.Since(began)
 		i.awaitStatus("online")
 		i.awaitCamera("streaming")
+		t.Logf("frames after %v, status and info after %v", frames, time.Since(began))
 		same()
 		accounted(t, i.counters())
 		t.Logf("drops %v", i.counters().Drops)

@@ -5,6 +5,7 @@
 package guest
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -14,11 +15,11 @@ import (
 	"time"
 )
 
-// patience is how long a test waits for what should come soon. The processor is emulated, on a machine that may
-// be busy; what comes late is no failure unless a test says so.
-const patience = 60 * time.Second
+var patience = flag.Duration("patience", time.Minute, "how long a test waits for what should come soon: "+
+	"the processor is emulated, on a machine that may be busy, and what comes late is no failure unless a test says so")
 
 func TestMain(m *testing.M) {
+	flag.Parse()
 	if err := setUp(); err != nil {
 		fmt.Println("setting up the guest:", err)
 		os.Exit(1)
@@ -69,8 +70,8 @@ func eventually(t *testing.T, what string, check func() error) time.Duration {
 		if err == nil {
 			return time.Since(began)
 		}
-		if time.Since(began) > patience {
-			t.Fatalf("%s: not within %v: %v", what, patience, err)
+		if time.Since(began) > *patience {
+			t.Fatalf("%s: not within %v: %v", what, *patience, err)
 		}
 		time.Sleep(50 * time.Millisecond)
 	}

@@ -10,9 +10,13 @@ import (
 // installed is what dpkg said.
 var installed string
 
-// install puts the package onto the machine.
+// install puts the package onto the machine. A program that lies beside the package replaces the package's own: that
+// is for trying the tests on a program that is broken on purpose.
 func install() (err error) {
-	installed, err = shell("dpkg --purge sharpend 2>/dev/null; dpkg -i /opt/test/sharpend.deb")
+	if installed, err = shell("dpkg --purge sharpend 2>/dev/null; dpkg -i /opt/test/sharpend.deb"); err != nil {
+		return err
+	}
+	_, err = shell("[ ! -e /opt/test/sharpend ] || install /opt/test/sharpend /usr/bin/sharpend")
 	return err
 }
 
