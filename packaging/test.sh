@@ -6,6 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 [ "$(id -u)" = 0 ] || exec sudo -n GO="${GO:-go}" PATH="$PATH" "$0"
 
+command -v mmdebstrap >/dev/null || apt-get install -y -q --no-install-recommends mmdebstrap >&2
 arch=$(dpkg --print-architecture)
 deb=$(ls -t build/deb/sharpend_*_"$arch".deb | head -n 1)
 folder=$(mktemp -d)
@@ -47,8 +48,8 @@ other=build/deb/$(basename "$deb" | sed "s/_$arch/_$([ "$arch" = amd64 ] && echo
 if [ -e "$other" ]; then
 	files() { dpkg-deb -c "$1" | awk '{print $1, $6}'; }
 	diff <(files "$deb") <(files "$other") || fail "the two architectures hold different files"
-	dpkg-deb --fsys-tarfile "$other" | tar -xO ./usr/bin/sharpend ./usr/lib/sharpend/libonnxruntime.so.1 >"$folder/other"
-	is "the other's program" "$(file -b "$folder/other" | grep -oE 'aarch64|x86-64' | head -n 1)" "$([ "$arch" = amd64 ] && echo aarch64 || echo x86-64)"
+	dpkg-deb --fsys-tarfile "$other" | tar -xO ./usr/bin/sharpend >"$folder/other"
+	is "the other's program" "$(readelf -h "$folder/other" | grep -oE 'AArch64|X86-64')" "$([ "$arch" = amd64 ] && echo AArch64 || echo X86-64)"
 	ok "$(basename "$other") holds the same files"
 fi
 
