@@ -176,8 +176,8 @@ func TestAbsentAtStart(t *testing.T) {
 // The machine has booted without any camera, so no camera driver is loaded. The unit loads V4L2's core, without
 // which systemd would forbid the camera that comes later; udev loads the driver when it comes.
 func TestHotPlugWithoutDriver(t *testing.T) {
-	sh(t, "modprobe -r vivid uvcvideo")
-	shell("modprobe -r videodev")
+	sh(t, "modprobe -r vivid uvcvideo && modprobe -r videobuf2_memops")
+	shell("modprobe -r videodev") // if it is not gone by now
 	t.Cleanup(func() { shell("modprobe -a vivid uvcvideo && udevadm settle") })
 	if out := sh(t, "cut -d' ' -f1 /proc/modules"); strings.Contains("\n"+out+"\n", "\nvideodev\n") {
 		t.Fatal("videodev is still loaded")
