@@ -108,9 +108,13 @@ func (c *Config) bench(ctx context.Context, rounds int, length time.Duration) (*
 	if b.client, done, err = connect(c, b.log); err != nil {
 		return nil, err
 	}
-	defer done()
 	b.client.Connect()
-	return b.measure(ctx, rounds)
+	r, err := b.measure(ctx, rounds)
+	done() // the broker allocates for itself, with and without frames
+	if err == nil {
+		r.Allocations, err = b.allocations(ctx)
+	}
+	return r, err
 }
 
 func (b *bench) measure(ctx context.Context, rounds int) (*benchResult, error) {
@@ -133,12 +137,7 @@ func (b *bench) measure(ctx context.Context, rounds int) (*benchResult, error) {
 	r.Session, r.Pipeline = median(sessions, byFPS), median(pipelines, byFPS)
 	r.Ratio = r.Pipeline.FPS / r.Session.FPS
 	r.Stages = median(stages, func(s snapshot) float64 { return s.RateOut }).Times
-	if err := b.refining(ctx, rounds, r); err != nil {
-		return nil, err
-	}
-	var err error
-	r.Allocations, err = b.allocations(ctx)
-	return r, err
+	return r, b.refining(ctx, rounds, r)
 }
 
 func byFPS(l benchLoop) float64 { return l.FPS }
