@@ -1,6 +1,6 @@
 """Held-out measurements, printed as markdown tables.
 
-    python3 evaluate.py predictor.pt --photos DIR --pairs DIR
+    python3 evaluate.py predictor.pt --photos DIR --pairs DIR --clip ../clips
     python3 evaluate.py predictor.pt --denoiser denoiser.pt --photos DIR
 
 Luma is measured, in grey levels rounded to 0..255, because it carries the blur; chroma where it says so.
@@ -52,6 +52,19 @@ def real(folder):
             h, w = (n // model.MULTIPLE * model.MULTIPLE for n in image.shape[:2])
             pair.append(tensor(blur.to_planes(image[:h, :w])))
         out.append(tuple(pair))
+    return out
+
+
+def clip(folder):
+    """Frames of shake.avi that have a true picture sharp_NNNN.jpg beside them: [(blurred, sharp)]."""
+    out, video, n = [], cv2.VideoCapture(os.path.join(folder, "shake.avi")), 0
+    while (got := video.read())[0]:
+        path = os.path.join(folder, f"sharp_{n:04d}.jpg")
+        n += 1
+        if os.path.exists(path):
+            truth = cv2.imread(path)
+            h, w = (m // model.MULTIPLE * model.MULTIPLE for m in truth.shape[:2])
+            out.append(tuple(tensor(blur.to_planes(i[:h, :w])) for i in (got[1], truth)))
     return out
 
 
@@ -120,7 +133,7 @@ def compare(triples):
             f"{chroma:+.2f}"]
 
 
-def predictor_tables(net, sets, pairs):
+def predictor_tables(net, sets, others):
     head = ["", "n", "PSNR blurred", "PSNR sharpened", "gain dB", "worst gain", "SSIM blurred", "SSIM sharpened", "chroma gain dB"]
     run = lambda group: [(b, rounded(net(b)), s) for b, s in group]
     groups = {length: run(group) for length, group in sets.items()}
@@ -134,8 +147,9 @@ def predictor_tables(net, sets, pairs):
         if part:
             rows.append([f"{lo}-{hi} dB" if hi < 99 else f"over {lo} dB", str(len(part))] + compare(part))
     table(["blurred frame's PSNR"] + head[1:], rows)
-    if pairs:
-        table(["real pairs"] + head[1:], [["all", str(len(pairs))] + compare(run(pairs))])
+    rows = [[name, str(len(group))] + compare(run(group)) for name, group in others.items()]
+    if rows:
+        table(["frames"] + head[1:], rows)
 
 
 def draw(denoiser, sampler, steps, blurred, predicted, generator, limits):
@@ -148,7 +162,7 @@ def draw(denoiser, sampler, steps, blurred, predicted, generator, limits):
     return predicted + denoiser.unit() * residual
 
 
-def denoiser_tables(net, denoiser, pairs, limits, steps=(1, 2, 4, 8, 16), counts=(1, 2, 4, 8)):
+def denoiser_tables(net, denoiser, pairs, limits, steps=(1, 2, 4, 8, 16), counts=(1, 2, 4)):
     """PSNR, SSIM and log-spectrum distance by steps, and by how many samples are averaged."""
     base = [(b, rounded(net(b)), s) for b, s in pairs]
     measure = lambda group: [np.mean([psnr(p, s) for p, s in group]), f"{np.mean([ssim(p, s) for p, s in group]):.3f}",
@@ -158,7 +172,7 @@ def denoiser_tables(net, denoiser, pairs, limits, steps=(1, 2, 4, 8, 16), counts
     rows = [["blurred", "", ""] + measure(pairs), ["predictor", "", ""] + measure([(p, s) for _, p, s in base])]
     for how in ("ode", "ancestral"):
         rows += [[how, str(n), "1"] + measure(go(how, n)) for n in steps]
-    for how, n in (("ode", 4), ("ancestral", 4)):
+    for how, n in (("ode", 4), ("ode", 8)):
         total = [torch.zeros_like(s) for _, _, s in base]
         for k in range(1, max(counts) + 1):
             total = [t + x for t, (x, _) in zip(total, go(how, n))]
@@ -174,9 +188,10 @@ def main():
     p.add_argument("predictor")
     p.add_argument("--denoiser")
     p.add_argument("--photos", required=True)
-    p.add_argument("--pairs")
+    p.add_argument("--pairs", help="folder of NAME_blur.png, NAME_sharp.png")
+    p.add_argument("--clip", help="folder of the demo clip")
     p.add_argument("--count", type=int, default=24, help="patches for each shake length")
-    p.add_argument("--sigma", default="0.03,20", help="lowest and highest noise level of the schedule")
+    p.add_argument("--sigma", default="0.05,8", help="lowest and highest noise level of the schedule")
     a = p.parse_args()
     net, _ = train.load(a.predictor)
     with torch.no_grad():
@@ -185,7 +200,9 @@ def main():
             limits = tuple(float(v) for v in a.sigma.split(","))
             denoiser_tables(net, train.load(a.denoiser)[0], [t for g in sets.values() for t in g], limits)
         else:
-            predictor_tables(net, synthetic(a.photos, settings_.Settings(), count=a.count), real(a.pairs) if a.pairs else [])
+            others = {"real pairs": real(a.pairs)} if a.pairs else {}
+            others |= {"demo clip": clip(a.clip)} if a.clip else {}
+            predictor_tables(net, synthetic(a.photos, settings_.Settings(), count=a.count), others)
 
 
 if __name__ == "__main__":

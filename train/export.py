@@ -22,7 +22,7 @@ import train
 
 FORMAT = "sharpend/1"
 OPSET = 13
-SIGMA_MIN, SIGMA_MAX, RHO = 0.03, 20.0, 7.0  # in units of the residual RMS
+SIGMA_MIN, SIGMA_MAX, RHO = 0.05, 8.0, 7.0  # in units of the residual RMS
 DATA = "Urban100 (Flickr, Creative Commons) and Kodak PCD0992 (unrestricted), less the held-out 16; synthetic hand shake"
 LICENCE = "Apache-2.0; photographs it was trained on: see models/README.md"
 
