@@ -27,7 +27,7 @@ func TestFullStateFolder(t *testing.T) {
 	}
 }
 
-// The wall clock jumps an hour forward, then two back. Frames flow on, latencies stay true, and nobody is killed.
+// The wall clock jumps an hour forward, then two back, and so on. Frames flow on, latencies stay true, and nobody is killed.
 func TestClockJumps(t *testing.T) {
 	plug(t, 0, "A1")
 	i := start(t, "front", small("A1"), exact(0))
@@ -38,19 +38,20 @@ func TestClockJumps(t *testing.T) {
 		sh(t, "date -s @%d", time.Now().Add(by).Unix())
 	}
 	t.Cleanup(func() { shell("date -s @%d", time.Now().Add(-offset).Unix()) })
-	for _, by := range []time.Duration{time.Hour, -2 * time.Hour} {
-		jump(by)
-		i.awaitFrames(10)
-		i.await("time", func() error {
-			s := i.stats
-			off := time.Since(s.Time)
-			return wrong(off > -20*time.Second && off < 20*time.Second, "stats are %v old", off)
-		})
-		i.await("latency", func() error {
-			latency, ok := i.stats.MS["latency"]
-			return wrong(ok && latency.P50 > 0 && latency.P99 < 20000, "it is %+v", latency)
-		})
+	i.read(func() { i.worst = 0 })
+	for n := range 8 { // often enough that a frame is under way in one of the jumps
+		jump([]time.Duration{time.Hour, -2 * time.Hour}[n%2])
+		i.awaitFrames(2)
 	}
+	i.await("time", func() error {
+		off := time.Since(i.stats.Time)
+		return wrong(off > -20*time.Second && off < 20*time.Second, "stats are %v old", off)
+	})
+	i.read(func() {
+		if i.worst <= 0 || i.worst > 20000 {
+			t.Errorf("a latency of %.0f ms was told", i.worst)
+		}
+	})
 	time.Sleep(2 * time.Second)
 	i.awaitActive()
 	same()

@@ -38,6 +38,7 @@ type watcher struct {
 	info     info
 	infos    []string // every camera state that info has told
 	stats    stats
+	worst    float64 // latency in any of them, ms
 	meta     meta
 	metas    int
 	latest   []byte
@@ -71,7 +72,7 @@ type stats struct {
 	Drops   map[string]uint64
 	Damaged map[string]uint64
 	Losses  uint64 `json:"camera_losses"`
-	MS      map[string]struct{ P50, P99 float64 }
+	MS      map[string]struct{ P50, P99, Max float64 }
 	Steps   int
 }
 
@@ -113,6 +114,7 @@ func (w *watcher) take(m paho.Message) {
 	case "stats":
 		w.stats = stats{}
 		err = json.Unmarshal(b, &w.stats)
+		w.worst = max(w.worst, w.stats.MS["latency"].Max)
 	case "meta":
 		w.metas++
 		err = json.Unmarshal(b, &w.meta)
