@@ -207,14 +207,6 @@ func (i *instance) kill(signal string) {
 	sh(i.t, "systemctl kill -s %s --kill-whom=main %s", signal, i.unit)
 }
 
-func (i *instance) awaitInactive() time.Duration {
-	i.t.Helper()
-	return eventually(i.t, i.unit, func() error {
-		state := i.property("ActiveState")
-		return wrong(state == "inactive" || state == "failed", "it is %s", state)
-	})
-}
-
 // sameProcess ends the test if the service has been started anew since.
 func (i *instance) sameProcess() func() {
 	i.t.Helper()
