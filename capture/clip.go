@@ -132,7 +132,7 @@ type player struct {
 }
 
 func newPlayer(ctx context.Context, film *clip, c Config) (*player, error) {
-	decoder, err := jpeg.NewDecoder()
+	decoder, err := newDecoder()
 	if err != nil {
 		return nil, err
 	}

@@ -10,8 +10,6 @@ import (
 
 	"github.com/blackjack/webcam"
 	"golang.org/x/sys/unix"
-
-	"sharpend/jpeg"
 )
 
 // openV4L2 opens, negotiates and starts a device. Everything is negotiated anew on each open: a camera that was
@@ -154,7 +152,7 @@ func (d *device) negotiate(camera *Camera) error {
 func (d *device) interpret(camera *Camera, granted v4l2PixFormat) (err error) {
 	if camera.Granted.Pixel == "MJPG" {
 		d.layout = layout{pixel: "MJPG", width: camera.Granted.Width, height: camera.Granted.Height}
-		d.decoder, err = jpeg.NewDecoder()
+		d.decoder, err = newDecoder()
 		return err
 	}
 	d.layout = layout{

@@ -57,6 +57,9 @@ func (p *pipeline) readCamera(ctx context.Context, config *capture.Config, set *
 	}
 	p.toPredict.lossless.Store(camera.Lossless)
 	p.toPublish.lossless.Store(camera.Lossless)
+	if camera.Lossless {
+		p.awaitBroker(ctx)
+	}
 	count, again := sequence{}, p.stats.in.Load() > 0
 	for first := true; ; first = false {
 		p.vitals.reader.begin()
@@ -71,6 +74,21 @@ func (p *pipeline) readCamera(ctx context.Context, config *capture.Config, set *
 		f.afterLoss = first && again
 		p.toPredict.give(ctx, f)
 		*wait = backoff{}
+	}
+}
+
+// awaitBroker gives the first connection a moment: a file that is played as
+// fast as possible would be over before it.
+func (p *pipeline) awaitBroker(ctx context.Context) {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(5 * time.Second); !p.out.online() && time.Now().Before(end); {
+		p.vitals.reader.begin()
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 

@@ -36,7 +36,11 @@ const maxSide, maxStride = 65500, 1 << 30
 
 // A Decoder decodes pictures of any size. The zero value is not usable: see NewDecoder.
 // It is not safe for concurrent use.
-type Decoder struct{ codec *C.codec }
+type Decoder struct {
+	// Fast takes the fast DCT, which saves a tenth of the time: for video.
+	Fast  bool
+	codec *C.codec
+}
 
 // NewDecoder returns a decoder, which holds C memory until Close.
 func NewDecoder() (*Decoder, error) {
@@ -44,7 +48,7 @@ func NewDecoder() (*Decoder, error) {
 	if c == nil {
 		return nil, errMemory
 	}
-	return &Decoder{c}, nil
+	return &Decoder{codec: c}, nil
 }
 
 // Close frees the C memory. A second Close does nothing.
@@ -89,7 +93,7 @@ func (d *Decoder) Decode(data []byte, dst *image.YCbCr) error {
 	}
 	switch C.decode_planes(d.codec, bytePointer(data), C.ulong(len(data)),
 		bytePointer(dst.Y), C.int(dst.YStride), C.size_t(len(dst.Y)),
-		bytePointer(dst.Cb), bytePointer(dst.Cr), C.int(dst.CStride)) {
+		bytePointer(dst.Cb), bytePointer(dst.Cr), C.int(dst.CStride), d.flags()) {
 	case 0:
 		return nil
 	case C.NO_MEMORY:
@@ -99,6 +103,13 @@ func (d *Decoder) Decode(data []byte, dst *image.YCbCr) error {
 		return nil
 	}
 	return d.fault()
+}
+
+func (d *Decoder) flags() C.int {
+	if d.Fast {
+		return C.TJFLAG_FASTDCT
+	}
+	return C.TJFLAG_ACCURATEDCT
 }
 
 // onlyPadded reports whether the first complaint was about a few bytes between the last pixel and the end

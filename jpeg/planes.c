@@ -96,7 +96,7 @@ static void fill_rows(unsigned char *dst, int stride, int width, int height, int
 
 int decode_planes(codec *c, const unsigned char *data, unsigned long size,
 	unsigned char *y, int ystride, size_t ylen,
-	unsigned char *cb, unsigned char *cr, int cstride) {
+	unsigned char *cb, unsigned char *cr, int cstride, int flags) {
 	int w = c->width, h = c->height, s = c->subsampling, grey = s == TJSAMP_GRAY;
 	int pw = tjPlaneWidth(0, w, s), ph = tjPlaneHeight(0, h, s);
 	int qw = grey ? 0 : tjPlaneWidth(1, w, s), qh = grey ? 0 : tjPlaneHeight(1, h, s);
@@ -109,7 +109,7 @@ int decode_planes(codec *c, const unsigned char *data, unsigned long size,
 	unsigned char *sy = c->scratch, *scb = sy + luma, *scr = scb + chroma;
 	unsigned char *planes[3] = {luma_direct ? y : sy, chroma_direct ? cb : scb, chroma_direct ? cr : scr};
 	int strides[3] = {luma_direct ? ystride : pw, chroma_direct ? cstride : qw, chroma_direct ? cstride : qw};
-	int rc = tjDecompressToYUVPlanes(c->handle, data, size, planes, w, strides, h, TJFLAG_LIMITSCANS);
+	int rc = tjDecompressToYUVPlanes(c->handle, data, size, planes, w, strides, h, TJFLAG_LIMITSCANS | flags);
 	if (!luma_direct) copy_rows(y, ystride, sy, pw, w, h);
 	if (grey) {
 		fill_rows(cb, cstride, (w + 1) / 2, (h + 1) / 2, 128);

@@ -26,7 +26,7 @@ int read_header(codec *c, const unsigned char *data, unsigned long size);
 // may be written. 0, -1 or NO_MEMORY.
 int decode_planes(codec *c, const unsigned char *data, unsigned long size,
 	unsigned char *y, int ystride, size_t ylen,
-	unsigned char *cb, unsigned char *cr, int cstride);
+	unsigned char *cb, unsigned char *cr, int cstride, int flags);
 
 // Encodes into out (at least tjBufSize long); the size, -1 or NO_MEMORY.
 long encode_planes(codec *c, const unsigned char *y, int ystride,

@@ -105,6 +105,9 @@ func general(o *ort.SessionOptions, threads int) error {
 		o.SetLogSeverityLevel(ort.LoggingLevelFatal), // errors come back as values
 		// A spinning pool takes the cores from the other session: 3 times its p99.
 		o.AddSessionConfigEntry("session.intra_op.allow_spinning", "0"),
+		// Small blocks of work, taken as threads are free: a core that decodes or encodes
+		// meanwhile does not hold up the whole run.
+		o.AddSessionConfigEntry("session.dynamic_block_base", "4"),
 		// Resident with predictor-s and denoiser-s at 640x360: 99 MB like this, 138 MB with
 		// patterns, 194 MB without the arena (at 1280x720 204 and 328 MB); the times are the same.
 		o.SetCpuMemArena(true),
