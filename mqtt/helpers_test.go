@@ -166,6 +166,31 @@ func send(t testing.TB, addr, topic, payload string, retained bool) {
 	other.Disconnect(100)
 }
 
+// awaitRetained waits until a new subscriber gets the topic's message as a
+// retained one: a broker may acknowledge it before it has put it away.
+func awaitRetained(t testing.TB, addr, topic string) {
+	t.Helper()
+	retained := make(chan struct{}, 100)
+	c := paho.NewClient(paho.NewClientOptions().AddBroker("tcp://" + addr).SetProtocolVersion(4))
+	if token := c.Connect(); !token.WaitTimeout(10*time.Second) || token.Error() != nil {
+		t.Fatalf("looking for %s: %v", topic, token.Error())
+	}
+	defer c.Disconnect(100)
+	for range 100 { // each subscription brings what is retained anew
+		c.Subscribe(topic, 1, func(_ paho.Client, m paho.Message) {
+			if m.Retained() {
+				retained <- struct{}{}
+			}
+		}).WaitTimeout(10 * time.Second)
+		select {
+		case <-retained:
+			return
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+	t.Fatalf("%s is not retained", topic)
+}
+
 func closeNow(t testing.TB, c *Client) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)

@@ -73,6 +73,7 @@ func TestRequests(t *testing.T) {
 	onBoth(t, func(t *testing.T, addr string) {
 		const topic = "sharpend/cam/keyframe/request"
 		send(t, addr, topic, `{"steps":1}`, true) // retained: must not reach us
+		awaitRetained(t, addr, topic)
 		c, text := client(t, addr)
 		requests := make(chan Request, 10)
 		c.OnRequest = func(r Request) { requests <- r }
