@@ -14,8 +14,9 @@ sample() { # waits until so many frames are in; prints frames, resident and read
 	timeout 600 mosquitto_sub -p 18835 -t sharpend/soak/stats | while read -r line; do
 		[[ $line =~ \"frames_in\":([0-9]+) ]] && n=${BASH_REMATCH[1]}
 		((n >= $1)) || continue
-		[[ $line =~ \"rss_bytes\":([0-9]+),\"rss_ready_bytes\":([0-9]+) ]]
-		echo "$n ${BASH_REMATCH[1]} ${BASH_REMATCH[2]}"
+		[[ $line =~ \"rss_bytes\":([0-9]+) ]] && rss=${BASH_REMATCH[1]}
+		[[ $line =~ \"rss_ready_bytes\":([0-9]+) ]]
+		echo "$n $rss ${BASH_REMATCH[1]}"
 		break
 	done
 }
