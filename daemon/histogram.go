@@ -59,7 +59,7 @@ type quantiles struct {
 func (h *histogram) take() quantiles {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	q := h.locked()
+	q := h.quantiles()
 	h.counts, h.n, h.max = [buckets]uint32{}, 0, 0
 	return q
 }
@@ -71,14 +71,8 @@ func (h *histogram) peek() quantiles {
 	return h.quantiles()
 }
 
-// quantiles returns the quantiles of all that was added.
+// quantiles is for callers that hold the lock.
 func (h *histogram) quantiles() quantiles {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.locked()
-}
-
-func (h *histogram) locked() quantiles {
 	return quantiles{P50: h.rank(0.50), P99: h.rank(0.99), Max: milliseconds(h.max), N: h.n}
 }
 

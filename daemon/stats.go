@@ -180,7 +180,7 @@ func (s *stats) timeMap(total bool) map[string]quantiles {
 	for i, name := range stageNames {
 		q := s.times[i].window.take()
 		if total {
-			q = s.times[i].total.quantiles()
+			q = s.times[i].total.peek()
 		}
 		if q.N > 0 {
 			m[name] = q
