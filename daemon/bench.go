@@ -94,7 +94,7 @@ type bench struct {
 }
 
 func (c *Config) bench(ctx context.Context, rounds int, length time.Duration) (*benchResult, error) {
-	b := &bench{config: c, length: length, log: slog.New(slog.NewTextHandler(io.Discard, nil))}
+	b := &bench{config: c, length: length, log: slog.New(slog.DiscardHandler)}
 	if c.Camera.Source == capture.V4L2 {
 		c.Camera.Source = capture.Synthetic // a camera's own rate would be the limit
 	}

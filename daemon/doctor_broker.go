@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"strings"
 	"time"
@@ -19,7 +18,7 @@ const probing = 90 * time.Second
 func (d *doctor) checkBroker(ctx context.Context) {
 	c := d.config.MQTT
 	if c.Broker == mqtt.Embedded {
-		b, err := mqtt.Listen(c.Listen, c.MaxPacket, slog.New(slog.NewTextHandler(io.Discard, nil)))
+		b, err := mqtt.Listen(c.Listen, c.MaxPacket, slog.New(slog.DiscardHandler))
 		if err != nil && !strings.Contains(err.Error(), "taken") {
 			d.tell(finding{"broker", fail, err.Error(), "set mqtt.listen"})
 			return

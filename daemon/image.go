@@ -184,7 +184,7 @@ type sharpener struct {
 }
 
 func (c *Config) newSharpener() (*sharpener, error) {
-	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
+	quiet := slog.New(slog.DiscardHandler)
 	predictor, denoiser, err := c.start(quiet)
 	if err != nil {
 		return nil, err

@@ -45,7 +45,7 @@ func withDenoiser(c *Config) {
 	c.Models = Models{Predictor: "predictor-s.onnx", Denoiser: "denoiser-s.onnx"}
 }
 
-var discard = slog.New(slog.NewTextHandler(io.Discard, nil))
+var discard = slog.New(slog.DiscardHandler)
 
 // An outbox is an output that remembers.
 type outbox struct {
