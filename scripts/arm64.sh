@@ -33,8 +33,10 @@ if [ ! -e "$sysroot/.done" ]; then
 	touch "$sysroot/.done"
 fi
 
+# CGO_LDFLAGS is part of Go's cache key and pkg-config's answer is not: without it a build cached by
+# another checkout would name that checkout's folders.
 cross() {
-	CGO_ENABLED=1 GOOS=linux GOARCH=arm64 CC=aarch64-linux-gnu-gcc \
+	CGO_LDFLAGS="-O2 -g -L$sysroot/usr/lib/aarch64-linux-gnu" CGO_ENABLED=1 GOOS=linux GOARCH=arm64 CC=aarch64-linux-gnu-gcc \
 		PKG_CONFIG_SYSROOT_DIR=$sysroot PKG_CONFIG_LIBDIR=$sysroot/usr/lib/aarch64-linux-gnu/pkgconfig \
 		"$go" "$@"
 }
