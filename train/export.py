@@ -9,7 +9,6 @@ H and W stay dynamic, and no Shape or Gather node appears, so that a runtime can
 import argparse
 import copy
 import os
-import subprocess
 import warnings
 
 import onnx
@@ -149,27 +148,15 @@ def save(proto, path, metadata):
     os.replace(path + ".new", path)
 
 
-def revision():
-    """The commit this was exported from, or "unknown"."""
-    here = os.path.dirname(os.path.abspath(__file__))
-    try:
-        return subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=here, capture_output=True, text=True,
-                              check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-
-
 def describe(net, ck):
     """The metadata of a trained network, all of it measured or read from its checkpoint."""
     s = ck["settings"]
-    n = ck["iteration"]
-    device = "2 shared CPU cores"
-    done = n / s["iterations"] if s["iterations"] else ck["seconds"] / (60 * s["minutes"])
-    part = "" if done >= 0.99 else f", UNFINISHED ({100 * done:.0f} % of its schedule)"
+    done = ck["iteration"] / s["iterations"] if s["iterations"] else ck["seconds"] / (60 * s["minutes"])
+    part = f", UNFINISHED ({100 * done:.0f} % of its schedule)" if 0 < done < 0.99 else ""
     return dict(format=FORMAT, kind=net.kind, name=s["name"], multiple=model.MULTIPLE,
-                predictor_id=ck.get("predictor_id") or model.identity_of(net), revision=revision(), seed=s["seed"],
-                data=DATA, licence=LICENCE, parameters=model.parameters(net), gmac_720p=f"{model.gmac(net):.1f}",
-                trained=f"{n} iterations, {n * s['batch']} patches, {ck['seconds'] / 60:.0f} minutes, {device}{part}")
+                predictor_id=ck.get("predictor_id") or model.identity_of(net), revision=ck.get("revision") or train.revision(),
+                seed=s["seed"], data=DATA, licence=LICENCE, parameters=model.parameters(net), gmac_720p=f"{model.gmac(net):.1f}",
+                trained=train.history(ck) + part)
 
 
 def export(checkpoint, path, sampler="ode", steps=4, sigma_min=SIGMA_MIN, sigma_max=SIGMA_MAX, rho=RHO):
@@ -192,7 +179,7 @@ def identity(path):
     proto = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", OPSET)])
     proto.ir_version = 7
     save(proto, path, dict(format=FORMAT, kind="predictor", name="identity", multiple=model.MULTIPLE,
-                           predictor_id="0" * 16, revision=revision(), seed=0, data="none", licence="Apache-2.0", parameters=0,
+                           predictor_id="0" * 16, revision=train.revision(), seed=0, data="none", licence="Apache-2.0", parameters=0,
                            gmac_720p=0, trained="not trained: returns its input"))
 
 

@@ -2,6 +2,8 @@
 
     python3 train.py --photos DIR --out predictor.pt --minutes 60
     python3 train.py --kind denoiser --name denoiser-s --blocks 1,2,2,3 --predictor predictor.pt --photos DIR --out denoiser.pt
+
+On a GPU, if there is one: the network, and what data.py makes there. distill.py runs the same loop with another loss.
 """
 import concurrent.futures
 import copy
@@ -9,6 +11,7 @@ import dataclasses
 import math
 import multiprocessing
 import os
+import subprocess
 import time
 
 import numpy as np
@@ -18,64 +21,19 @@ import torch.nn.functional as F
 
 import data
 import model
+import muon
 import settings as settings_
 
 
-def orthogonal(g, steps=4):
-    """Newton-Schulz: the matrix g with its singular values pushed towards 1 (Muon, Jordan et al. 2024).
-
-    In bfloat16, which is enough and takes oneDNN's path: a distribution's reference BLAS is 80 times slower.
-    """
-    x = (g / (g.norm() + 1e-7)).bfloat16()
-    if tall := x.shape[0] > x.shape[1]:
-        x = x.T
-    for _ in range(steps):
-        a = x @ x.T
-        x = 3.4445 * x + (-4.7750 * a + 2.0315 * a @ a) @ x
-    return (x.T if tall else x).float()
-
-
-class Muon(torch.optim.Optimizer):
-    """Orthogonalised momentum for the inner kernels, seen as [out, in*k*k]; Adam for stem, output and vectors.
-
-    .35 dB over the input after 500 iterations where Adam alone had .21, for a tenth more time.
-    """
-
-    def __init__(self, net, muon_lr, adam_lr):
-        inner, rest = [], []
-        for name, p in net.named_parameters():
-            outer = name.startswith(("net.stem", "net.out"))
-            (inner if p.ndim == 4 and p.shape[1] > 1 and not outer else rest).append(p)
-        super().__init__([dict(params=inner, lr=muon_lr, base=muon_lr, muon=True),
-                          dict(params=rest, lr=adam_lr, base=adam_lr, muon=False)], {})
-
-    @torch.no_grad()
-    def step(self):
-        for g in self.param_groups:
-            g["t"] = g.get("t", 0) + 1
-            for p in g["params"]:
-                if p.grad is None:
-                    continue
-                s = self.state[p]
-                if not s:
-                    s["m"], s["v"] = torch.zeros_like(p), torch.zeros_like(p)
-                if g["muon"]:
-                    s["m"].mul_(0.95).add_(p.grad)
-                    u = orthogonal((p.grad + 0.95 * s["m"]).reshape(p.shape[0], -1))
-                    u = u * max(1, u.shape[0] / u.shape[1]) ** 0.5
-                    p.mul_(1 - g["lr"] * 0.01).add_(u.view_as(p), alpha=-g["lr"])
-                else:
-                    s["m"].lerp_(p.grad, 0.1)
-                    s["v"].lerp_(p.grad ** 2, 0.01)
-                    root = (s["v"] / (1 - 0.99 ** g["t"])).sqrt() + 1e-8
-                    p.addcdiv_(s["m"] / (1 - 0.9 ** g["t"]), root, value=-g["lr"])
+def find_device():
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def charbonnier(e, eps=1e-3):
     return (e * e + eps * eps).sqrt()
 
 
-def predictor_loss(net, s, iteration, blurred, sharp):
+def predictor_loss(net, s, blurred, sharp):
     """Mean over patches of ln(error), so that a nearly sharp patch counts as much as a badly blurred one.
 
     The plain mean is ruled by the blurred patches, and the network then harms sharp frames by 3 dB.
@@ -89,16 +47,17 @@ def predictor_loss(net, s, iteration, blurred, sharp):
     return (per_patch + 2 / 255).log().mean()
 
 
-def draw_noise(s, shape, iteration):
-    """(sigma [B], noise) of an iteration, from the seed alone."""
+def draw_noise(s, iteration, like):
+    """(sigma [B], noise) of an iteration, from the seed alone: the same on every device. `like` gives shape and device."""
     g = torch.Generator().manual_seed(s.seed * 1_000_003 + iteration)
-    return (torch.randn(shape[0], generator=g) * s.p_std + s.p_mean).exp(), torch.randn(shape, generator=g)
+    sigma = (torch.randn(like.shape[0], generator=g) * s.p_std + s.p_mean).exp()
+    return sigma.to(like.device), torch.randn(like.shape, generator=g).to(like.device)
 
 
 def denoiser_loss(net, s, iteration, blurred, sharp, predicted):
     """Pseudo-Huber error of the preconditioned output: the paper prefers L1, which tames the rare large residuals."""
     residual = (sharp - predicted) / net.unit()
-    sigma, noise = draw_noise(s, residual.shape, iteration)
+    sigma, noise = draw_noise(s, iteration, residual)
     sg = sigma.view(-1, 1, 1, 1)
     x, v = residual + sg * noise, sg * sg + 1
     target = (residual - x / v) * v.sqrt() / sg
@@ -106,39 +65,93 @@ def denoiser_loss(net, s, iteration, blurred, sharp, predicted):
     return e[:, :4].mean() + s.chroma_weight * e[:, 4:].mean()
 
 
-def packed(y, c):
-    """uint8 y [B, n, P, P], c [B, n, 2, P/2, P/2] to n packed float32 pictures: blurred, sharp (, predicted)."""
-    y, c = torch.from_numpy(y).float(), torch.from_numpy(c).float()
+def packed(y, c, device="cpu"):
+    """uint8 y [B, n, P, P], c [B, n, 2, P/2, P/2] to n packed float32 pictures on `device`: blurred, sharp (, predicted)."""
+    y, c = (torch.as_tensor(a).to(device).float() for a in (y, c))
     return [model.pack(y[:, i:i + 1], c[:, i]).contiguous(memory_format=torch.channels_last) for i in range(y.shape[1])]
 
 
 def with_prediction(net, y, c, step=32):
     """A chunk with what the frozen predictor makes of it as a third picture, rounded as the daemon rounds it."""
-    more_y, more_c = [], []
+    device, more = next(net.parameters()).device, []
     for i in range(0, len(y), step):
         with torch.no_grad():
-            luma, chroma = model.unpack(net(packed(y[i:i + step, :1], c[i:i + step, :1])[0]).clamp(0, 255).round())
-        more_y.append(luma.byte().numpy())
-        more_c.append(chroma.byte().numpy()[:, None])
-    return np.concatenate([y, np.concatenate(more_y)], 1), np.concatenate([c, np.concatenate(more_c)], 1)
+            more.append(model.unpack(net(packed(y[i:i + step, :1], c[i:i + step, :1], device)[0]).clamp(0, 255).round()))
+    luma, chroma = (torch.cat(a).byte() for a in zip(*more))
+    if isinstance(y, np.ndarray):
+        return np.concatenate([y, luma.cpu().numpy()], 1), np.concatenate([c, chroma[:, None].cpu().numpy()], 1)
+    return torch.cat([y, luma.to(y.device)], 1), torch.cat([c, chroma[:, None].to(c.device)], 1)
 
 
-def residual_scale(batches, n=24):
+def residual_scale(batch, n=24):
     """RMS of sharp - predicted over n batches: (luma, chroma) grey levels."""
     total = torch.zeros(2)
     for i in range(n):
-        _, sharp, predicted = packed(*batches(i))
+        _, sharp, predicted = batch(i)
         r = (sharp - predicted) ** 2
-        total += torch.stack([r[:, :4].mean(), r[:, 4:].mean()])
+        total += torch.stack([r[:, :4].mean(), r[:, 4:].mean()]).cpu()
     return (total / n).sqrt()
 
 
-def load(path):
+class Prediction:
+    """What a predictor's training is, besides the loop: batches of pictures, and a loss."""
+
+    extra = {}  # joins the checkpoint
+
+    def __init__(self, s, pool, device):
+        self.s, self.device = s, device
+        self.batches = data.Batches(s, pool)
+
+    def start(self, net):
+        """Prepares a network that no checkpoint follows on."""
+
+    def batch(self, iteration):
+        return packed(*self.batches(iteration), self.device)
+
+    def loss(self, net, iteration, blurred, sharp):
+        return predictor_loss(net, self.s, blurred, sharp)
+
+
+class Refinement(Prediction):
+    """A denoiser's: the frozen predictor's answer is a third picture."""
+
+    def __init__(self, s, pool, device):
+        self.s, self.device = s, device
+        self.predictor = load(s.predictor, device)[0].to(memory_format=torch.channels_last)
+        self.extra = {"predictor_id": model.identity_of(self.predictor)}
+        self.batches = data.Batches(s, pool, lambda y, c: with_prediction(self.predictor, y, c))
+
+    def start(self, net):
+        net.scale.copy_(residual_scale(self.batch))
+
+    def loss(self, net, iteration, blurred, sharp, predicted):
+        return denoiser_loss(net, self.s, iteration, blurred, sharp, predicted)
+
+
+def load(path, device="cpu"):
     """(network with its averaged weights, checkpoint dict)."""
-    ck = torch.load(path, map_location="cpu")
-    net = model.build(settings_.Settings(**ck["settings"]))
+    ck = torch.load(path, map_location=device)
+    net = model.build(settings_.Settings(**ck["settings"])).to(device)
     net.load_state_dict(ck["ema"])
     return net.eval(), ck
+
+
+def revision():
+    """The commit of this code, or "unknown"."""
+    try:
+        return subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=os.path.dirname(os.path.abspath(__file__)),
+                              capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def history(ck):
+    """One line: how the weights of a checkpoint came about, and of those it started from."""
+    s, before = ck["settings"], ck.get("history", "")
+    if not ck["iteration"]:
+        return before or "not trained"
+    now = f"{s['name']}: {ck['iteration']} iterations, {ck['iteration'] * s['batch']} patches, {ck['seconds'] / 60:.0f} minutes"
+    return f"{now} on {ck.get('device', '2 shared CPU cores')}, seed {s['seed']}" + (f"; after {before}" if before else "")
 
 
 def save(path, **what):
@@ -146,85 +159,121 @@ def save(path, **what):
     os.replace(path + ".part", path)
 
 
-def validation(s):
+def validation(s, device):
     """A function net -> line of text: luma PSNR gain on held-out synthetic pairs by shake length, and on real pairs."""
     import evaluate
     sets = evaluate.synthetic(s.photos, s, lengths=(0, 2, 6, 12, 20), count=12)
     if s.pairs:
         sets["real"] = evaluate.real(s.pairs)
-    return lambda net: " ".join(f"{k}:{evaluate.gain(net, v):+.2f}" for k, v in sets.items())
+    gain = lambda net, pairs: evaluate.gain(lambda p: net(p.to(device)).cpu(), pairs)
+    return lambda net: " ".join(f"{k}:{gain(net, v):+.2f}" for k, v in sets.items())
 
 
-def train(s, pool, log=print, check=None):
-    """Run to the end of the budget; returns the averaged network."""
-    torch.set_num_threads(s.threads)
-    torch.manual_seed(s.seed)
-    net = model.build(s).to(memory_format=torch.channels_last)
-    ema = copy.deepcopy(net)
-    opt = Muon(net, s.muon_lr, s.adam_lr)
-    iteration, before, predictor = 0, 0.0, None
-    if s.kind == "denoiser":
-        predictor = load(s.predictor)[0].to(memory_format=torch.channels_last)
-        batches = data.Batches(s, pool, lambda y, c: with_prediction(predictor, y, c))
-        ema.scale.copy_(net.scale.copy_(residual_scale(batches)))
-    else:
-        batches = data.Batches(s, pool)
-    if os.path.exists(s.out):
-        ck = torch.load(s.out)
-        net.load_state_dict(ck["model"])
-        ema.load_state_dict(ck["ema"])
-        opt.load_state_dict(ck["opt"])
-        iteration, before = ck["iteration"], ck["seconds"]
-    start = saved = time.time()
-    log(f"{s.name}: {model.parameters(net) / 1e6:.2f} M parameters, {model.gmac(net):.1f} GMAC at 1280x720, "
-        f"from iteration {iteration}")
-    mean = count = 0
+class Run:
+    """A network, its running average and its optimiser, on a device, at an iteration: what a checkpoint holds."""
 
-    def keep():
-        what = dict(settings=dataclasses.asdict(s), model=net.state_dict(), ema=ema.state_dict(), opt=opt.state_dict(),
-                    iteration=iteration, seconds=before + time.time() - start)
-        if predictor is not None:
-            what["predictor_id"] = model.identity_of(predictor)
-        save(s.out, **what)
+    def __init__(self, s, task, device):
+        self.s, self.task = s, task
+        self.device = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{s.threads} shared CPU cores"
+        torch.manual_seed(s.seed)
+        self.net = model.build(s).to(device, memory_format=torch.channels_last)
+        self.opt = muon.Muon(self.net, s.muon_lr, s.adam_lr)
+        self.iteration, self.before, self.start, self.history = 0, 0.0, time.time(), ""
+        if os.path.exists(s.out):
+            self.ema = copy.deepcopy(self.net)
+            self.resume(torch.load(s.out, map_location=device))
+            return
+        if s.init:
+            first, ck = load(s.init, device)
+            self.net.load_state_dict(first.state_dict())
+            self.history = history(ck)
+        task.start(self.net)
+        self.ema = copy.deepcopy(self.net)
 
-    while True:
-        done = iteration / s.iterations if s.iterations else (before + time.time() - start) / (60 * s.minutes)
-        if done >= 1:
-            break
-        for g in opt.param_groups:
-            g["lr"] = g["base"] * min(1, (iteration + 1) / s.warmup) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
-        pictures = packed(*batches(iteration))
-        with torch.autocast("cpu", torch.bfloat16, enabled=done < s.bf16_until):
-            loss = (predictor_loss if predictor is None else denoiser_loss)(net, s, iteration, *pictures)
-        opt.zero_grad(set_to_none=True)
+    def resume(self, ck):
+        self.net.load_state_dict(ck["model"])
+        self.ema.load_state_dict(ck["ema"])
+        self.opt.load_state_dict(ck["opt"])
+        self.iteration, self.before, self.history = ck["iteration"], ck["seconds"], ck.get("history", "")
+
+    def seconds(self):
+        return self.before + time.time() - self.start
+
+    def done(self):
+        """Share of the budget that is used up."""
+        return self.iteration / self.s.iterations if self.s.iterations else self.seconds() / (60 * self.s.minutes)
+
+    def keep(self):
+        save(self.s.out, settings=dataclasses.asdict(self.s), model=self.net.state_dict(), ema=self.ema.state_dict(),
+             opt=self.opt.state_dict(), iteration=self.iteration, seconds=self.seconds(), history=self.history,
+             device=self.device, revision=revision(), **self.task.extra)
+
+    def step(self, done):
+        """One iteration; returns its loss, still on the device."""
+        for g in self.opt.param_groups:
+            fall = 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done))
+            g["lr"] = g["base"] * min(1, (self.iteration + 1) / self.s.warmup) * fall
+        pictures = self.task.batch(self.iteration)
+        with torch.autocast(pictures[0].device.type, torch.bfloat16, enabled=done < self.s.bf16_until):
+            loss = self.task.loss(self.net, self.iteration, *pictures)
+        self.opt.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(net.parameters(), s.clip)
-        opt.step()
-        iteration += 1
-        decay = min(s.ema, (1 + iteration) / (10 + iteration))
-        with torch.no_grad():
-            for a, b in zip(ema.parameters(), net.parameters()):
-                a.lerp_(b, 1 - decay)
-        mean, count = mean + float(loss), count + 1
-        if iteration % s.eval_every == 0 or iteration == 50:
-            rate = (iteration * s.batch) / (before + time.time() - start)
-            log(f"{iteration} {time.strftime('%H:%M:%S')} {done:.3f} loss {mean / count:.4f} {rate:.0f} patches/s "
-                + (check(ema) if check else ""), flush=True)
-            mean = count = 0
+        nn.utils.clip_grad_norm_(self.net.parameters(), self.s.clip)
+        self.opt.step()
+        self.iteration += 1
+        self.average(min(self.s.ema, (1 + self.iteration) / (10 + self.iteration)))
+        return loss.detach()
+
+    @torch.no_grad()
+    def average(self, decay):
+        for a, b in zip(self.ema.parameters(), self.net.parameters()):
+            a.lerp_(b, 1 - decay)
+
+
+def train(s, pool, log=print, check=None, task=None, device=None):
+    """Run to the end of the budget; returns the averaged network. `task` is a class like Prediction."""
+    device = device or find_device()
+    torch.set_num_threads(s.threads)
+    task = task or (Refinement if s.kind == "denoiser" else Prediction)
+    run = Run(s, task(s, pool, device), device)
+    log(f"{s.name}: {model.parameters(run.net) / 1e6:.2f} M parameters, {model.gmac(run.net):.1f} GMAC at 1280x720, "
+        f"on {device}, from iteration {run.iteration}")
+    saved, total, count = time.time(), 0, 0
+    while (done := run.done()) < 1:
+        total, count = total + run.step(done), count + 1
+        if run.iteration % s.eval_every == 0 or run.iteration == 50:
+            rate = run.iteration * s.batch / run.seconds()
+            log(f"{run.iteration} {time.strftime('%H:%M:%S')} {done:.3f} loss {float(total) / count:.4f} {rate:.0f} patches/s "
+                + (check(run.ema) if check else ""), flush=True)
+            total = count = 0
         if time.time() - saved > s.save_seconds:
-            keep()
+            run.keep()
             saved = time.time()
-    keep()
-    log(f"done: {iteration} iterations, {iteration * s.batch} patches, {(before + time.time() - start) / 60:.1f} minutes")
-    return ema
+    run.keep()
+    log(f"done: {run.iteration} iterations, {run.iteration * s.batch} patches, {run.seconds() / 60:.1f} minutes")
+    return run.ema
 
 
-def main():
-    s = settings_.from_args()
+def shaped(s):
+    """`s` with the shape of the network that it starts from."""
+    if not s.init:
+        return s
+    of = torch.load(s.init, map_location="cpu")["settings"]
+    return dataclasses.replace(s, **{k: of[k] for k in ("kind", "widths", "blocks", "emb")})
+
+
+def make_pool(s, device):
+    """Processes that make pairs: on a GPU's machine as many as it has cores, less two."""
+    n = s.workers or (max((os.cpu_count() or 1) - 2, 1) if device.type == "cuda" else 1)
     spawn = multiprocessing.get_context("spawn")  # a fork of a threaded torch may hang
-    with concurrent.futures.ProcessPoolExecutor(1, mp_context=spawn) as pool:
-        train(s, pool, check=validation(s) if s.kind == "predictor" else None)
+    return concurrent.futures.ProcessPoolExecutor(n, mp_context=spawn)
+
+
+def main(s, task=None):
+    device, s = find_device(), shaped(s)
+    with make_pool(s, device) as pool:
+        train(s, pool, check=validation(s, device) if s.kind == "predictor" else None, task=task, device=device)
 
 
 if __name__ == "__main__":
-    main()
+    main(settings_.from_args())

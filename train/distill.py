@@ -1,0 +1,107 @@
+"""Teach a denoiser to do in few steps what it does in many: a student of the same shape, for the same samplers.
+
+    python3 distill.py --teacher denoiser.pt --predictor predictor.pt --photos DIR --out student.pt --minutes 25
+
+The teacher's deterministic trajectory leads from noise to one sample, its end. The student starts from the same noise, takes
+1, 2 and 4 Euler steps of the probability-flow equation, and is drawn to a point between the mean (the teacher's first answer)
+and that end: the straight line between the two is the best trade of distortion for perception (Freirich, Michaeli and Meir
+2021, "A Theory of the Distortion-Perception Tradeoff in Wasserstein Space"), and more steps go further along it, so that the
+number of steps still does what it does with a plain denoiser. Regression loses fine detail to averaging, so a second loss asks
+that small windows hold as much power in each band and direction as the sharp picture's do.
+"""
+import math
+
+import torch
+import torch.nn.functional as F
+
+import model
+import sample
+import settings as settings_
+import train
+
+WINDOW = 32  # luma px, side of the windows whose spectra are compared
+
+
+def multistep(denoise, x, sigmas):
+    """DPM-Solver++(2M), Lu et al. 2022, algorithm 2: 10 steps end where some 100 of Euler's do.
+
+    Returns (mean, end): the first and the last answer of `denoise`. sigmas fall to 0, which is not divided by.
+    """
+    logs, first, old, before = [math.log(s) for s in sigmas[:-1]], None, None, 0.0
+    for i, sigma in enumerate(sigmas[:-1]):
+        new = denoise(x, sigma)
+        first = new if first is None else first
+        if i + 1 == len(logs):
+            return first, new
+        h = logs[i] - logs[i + 1]
+        slope = new if old is None else new + (new - old) * (h / (2 * before))
+        x = sigmas[i + 1] / sigma * x + (1 - sigmas[i + 1] / sigma) * slope
+        old, before = new, h
+
+
+def windows(luma):
+    """Power of luma [B, 1, H, W] in overlapping windows, in bands: [B, n, bands].
+
+    A band is 4x4 frequencies of the half plane: 32 bands that tell scale and direction apart. The lowest is left out.
+    """
+    hann = torch.hann_window(WINDOW, device=luma.device)
+    w = luma.unfold(2, WINDOW, WINDOW // 2).unfold(3, WINDOW, WINDOW // 2).flatten(1, 3)
+    f = torch.view_as_real(torch.fft.rfft2((w - w.mean((-2, -1), keepdim=True)) * hann * hann[:, None]))
+    power = (f * f).sum(-1)[..., 1:] / WINDOW ** 2  # [B, n, 32, 16]
+    return F.avg_pool2d(power.roll(2, -2), 4).flatten(-2)[..., 1:]
+
+
+def energy_loss(got, want, blurred, share):
+    """Mean |difference| of ln power between a sample and the goal that lies `share` of the way from blurred to sharp.
+
+    Arguments are packed pictures; the floor is that of a quantised picture's noise.
+    """
+    luma = lambda p: F.pixel_shuffle(p[:, :4], 2)
+    log = lambda p: (windows(luma(p)) + 2.0).log()
+    with torch.no_grad():
+        goal = log(want) * share + log(blurred) * (1 - share)
+    return (log(got) - goal).abs().mean()
+
+
+class Distillation(train.Refinement):
+    """The student's training, for train.py's loop."""
+
+    def __init__(self, s, pool, device):
+        super().__init__(s, pool, device)
+        self.teacher, ck = train.load(s.teacher, device)
+        if ck.get("predictor_id") != self.extra["predictor_id"]:
+            raise ValueError(f"{s.teacher} belongs to predictor {ck.get('predictor_id')}, {s.predictor} is {self.extra['predictor_id']}")
+        self.teacher.to(memory_format=torch.channels_last)
+        self.sigmas = sample.schedule(s.teacher_steps, 0.03, 8.0)
+
+    def start(self, net):
+        net.load_state_dict(self.teacher.state_dict())
+
+    def loss(self, net, iteration, blurred, sharp, predicted):
+        _, noise = train.draw_noise(self.s, iteration, blurred)
+        ask = lambda who: lambda x, sigma: who(x, torch.full((len(x),), sigma, device=x.device), blurred, predicted)
+        with torch.no_grad():
+            mean, end = multistep(ask(self.teacher), noise * self.sigmas[0], self.sigmas)
+        total = 0
+        for steps, share in zip(self.s.student_steps, self.s.share):
+            sigmas = sample.schedule(steps, self.s.sigma_min, self.s.sigma_max, self.s.rho)
+            got = sample.ode(ask(net), noise * sigmas[0], sigmas)
+            e = train.charbonnier(got - mean - share * (end - mean), 0.1)
+            total = total + e[:, :4].mean() + self.s.chroma_weight * e[:, 4:].mean()
+            picture = predicted + net.unit() * got
+            total = total + self.s.energy_weight * energy_loss(picture, sharp, predicted, share)
+        return total / len(self.s.student_steps)
+
+
+DEFAULTS = dict(kind="denoiser", name="denoiser-s", batch=16, chunk=256, muon_lr=0.003, adam_lr=3e-4, ema=0.995, warmup=20,
+                eval_every=100, sigma_min=0.4)
+
+
+def main(argv=None):
+    s = settings_.from_args(argv, **DEFAULTS)
+    s.init = s.init or s.teacher
+    train.main(s, Distillation)
+
+
+if __name__ == "__main__":
+    main()
