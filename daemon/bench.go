@@ -84,13 +84,13 @@ type benchLoop struct {
 
 // A bench holds what the measurements share.
 type bench struct {
-	config              *Config
-	predictor, denoiser *tensorrt.Model
-	client              *mqtt.Client
-	length              time.Duration
-	log                 *slog.Logger
-	camera              capture.Format
-	provider            string
+	config   *Config
+	networks *networks
+	client   *mqtt.Client
+	length   time.Duration
+	log      *slog.Logger
+	camera   capture.Format
+	provider string
 }
 
 func (c *Config) bench(ctx context.Context, rounds int, length time.Duration) (*benchResult, error) {
@@ -100,7 +100,7 @@ func (c *Config) bench(ctx context.Context, rounds int, length time.Duration) (*
 	}
 	c.MQTT.Broker, c.MQTT.Listen = mqtt.Embedded, "127.0.0.1:0"
 	var err error
-	if b.predictor, b.denoiser, err = c.start(b.log); err != nil {
+	if b.networks, err = c.start(b.log); err != nil {
 		return nil, err
 	}
 	defer tensorrt.Stop()
@@ -159,15 +159,14 @@ func (b *bench) session(ctx context.Context) (benchLoop, error) {
 		return benchLoop{}, err
 	}
 	defer camera.Close()
-	p := newPipeline(b.config, b.predictor, b.denoiser, output{}, b.log)
-	set, err := p.framesFor(camera, nil)
-	if err != nil {
+	p := newPipeline(b.config, b.networks, output{}, b.log)
+	if err := p.fit(camera); err != nil {
 		return benchLoop{}, err
 	}
-	defer set.close()
-	b.camera, b.provider = camera.Granted, set.predictor.Provider()
-	f := <-set.free
+	defer p.close()
+	f := p.nextFree()
 	defer f.release()
+	b.camera, b.provider = camera.Granted, f.set.predictor.Provider()
 	if err := camera.Read(ctx, &f.Frame); err != nil {
 		return benchLoop{}, err
 	}
@@ -189,7 +188,7 @@ func (b *bench) session(ctx context.Context) (benchLoop, error) {
 func (b *bench) run(ctx context.Context, change func(*Config)) (snapshot, error) {
 	c := *b.config
 	change(&c)
-	p := newPipeline(&c, b.predictor, b.denoiser, clientOutput(b.client, nil), b.log)
+	p := newPipeline(&c, b.networks, clientOutput(b.client, nil), b.log)
 	limit, cancel := context.WithTimeout(ctx, b.length)
 	defer cancel()
 	if err := p.run(limit, nil); err != nil {
@@ -237,7 +236,7 @@ func (b *bench) allocations(ctx context.Context) (float64, error) {
 	var counts []uint64
 	var memory runtime.MemStats
 	sent, before := 0, uint64(0)
-	p := newPipeline(&c, b.predictor, b.denoiser, output{
+	p := newPipeline(&c, b.networks, output{
 		publish: func(string, byte, bool, []byte) (bool, error) {
 			if sent++; sent%window == 0 {
 				runtime.ReadMemStats(&memory)

@@ -94,12 +94,11 @@ func predictOne(t *testing.T, c *Config, in *image.YCbCr) *image.YCbCr {
 	t.Helper()
 	p := testPipeline(t, c, output{})
 	size := in.Rect.Size()
-	set, err := p.framesFor(&capture.Camera{Granted: capture.Format{Width: size.X, Height: size.Y}}, nil)
-	if err != nil {
+	if err := p.fit(&capture.Camera{Granted: capture.Format{Width: size.X, Height: size.Y}}); err != nil {
 		t.Fatal(err)
 	}
-	defer set.close()
-	f := <-set.free
+	defer p.close()
+	f := p.nextFree()
 	defer f.release()
 	showOnly(f.Image, in)
 	if err := p.predictFrame(f); err != nil {

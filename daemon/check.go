@@ -41,7 +41,7 @@ func checkCommand(_ context.Context, env environment, flags *pflag.FlagSet) func
 // checkFiles goes beyond the file's own text: the models must load and belong
 // together, and a clip must be there. The camera may be absent.
 func (c *Config) checkFiles() error {
-	if _, _, err := c.start(slog.New(slog.DiscardHandler)); err != nil {
+	if _, err := c.start(slog.New(slog.DiscardHandler)); err != nil {
 		return err
 	}
 	defer tensorrt.Stop()

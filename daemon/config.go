@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -182,26 +181,6 @@ func modelFolders() []string {
 func exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
-}
-
-// loadModels reads both networks and checks that they belong together.
-func (c *Config) loadModels() (predictor, denoiser *tensorrt.Model, err error) {
-	if predictor, err = tensorrt.LoadModel(c.Models.Predictor, "predictor"); err != nil {
-		return nil, nil, fmt.Errorf("models.predictor: %w", err)
-	}
-	if c.Models.Denoiser == "" {
-		return predictor, nil, nil
-	}
-	if denoiser, err = tensorrt.LoadModel(c.Models.Denoiser, "denoiser"); err != nil {
-		return nil, nil, fmt.Errorf("models.denoiser: %w", err)
-	}
-	if err := tensorrt.Match(predictor, denoiser); err != nil {
-		return nil, nil, fmt.Errorf("models.denoiser: %w", err)
-	}
-	if err := settingsFor(c.Refine, denoiser).Check(); err != nil {
-		return nil, nil, fmt.Errorf("refine: %w", err)
-	}
-	return predictor, denoiser, nil
 }
 
 // public is the configuration as /info shows it, without the user's name.

@@ -190,15 +190,15 @@ func (d *doctor) checkModels() {
 	if d.library == "" {
 		return // that line says it
 	}
-	predictor, denoiser, err := d.config.loadModels()
+	n, err := d.config.loadNetworks()
 	if err != nil {
 		d.tell(finding{"models", fail, err.Error(), "name files that fit together; a bare name such as predictor-s.onnx is a shipped model ($SHARPEND_MODELS says where they lie)"})
 		return
 	}
-	d.model = predictor
-	detail := predictor.Name + ", keyframes are not refined"
-	if denoiser != nil {
-		detail = predictor.Name + " and " + denoiser.Name + ", which belong together"
+	d.model = n.predictor
+	detail := n.predictor.Name + ", keyframes are not refined"
+	if n.denoiser != nil {
+		detail = n.predictor.Name + " and " + n.denoiser.Name + ", which belong together"
 	}
 	d.tell(finding{"models", fine, detail, ""})
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"image"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -35,7 +36,7 @@ type frame struct {
 	stamps        [stampCount]time.Time
 	key           keyframe
 	tag           []byte  // memory for the text inside the JPEG
-	set           *frames // the size it belongs to
+	set           *frames // the size and the networks it belongs to
 	home          chan *frame
 }
 
@@ -64,14 +65,49 @@ func (f *frame) copyTo(k *frame) {
 	k.number, k.Sequence, k.Time, k.stamps = f.number, f.Sequence, f.Time, f.stamps
 }
 
+// moveTo copies f's camera picture and identity to g, a frame of another set of
+// the same size.
+func (f *frame) moveTo(g *frame) {
+	picture, truth := g.Image, g.Truth
+	infer.Copy(picture, f.Image)
+	if truth != nil && f.Truth != nil {
+		infer.Copy(truth, f.Truth)
+	}
+	g.Frame, g.Image, g.Truth = f.Frame, picture, truth
+	g.number, g.afterLoss, g.stamps = f.number, f.afterLoss, f.stamps
+}
+
 // frames is every frame of one picture size, with the session that predicts
-// them: allocated when a camera is opened, closed when all have come home.
+// them: allocated when a camera is opened or a session is swapped, closed when
+// all have come home. One without a session (no camera yet) has no frames.
 type frames struct {
 	size      image.Point
+	truth     bool
+	networks  *networks
 	predictor *tensorrt.Predictor
-	free      chan *frame // for the camera
-	keys      chan *frame // copies for the refiner
+	free      chan *frame   // for the camera
+	keys      chan *frame   // copies for the refiner
+	retired   chan struct{} // closed: no frame is to be taken any more
+	closing   sync.Once
+	trial     *trial // nil: nothing stands behind this set
 }
+
+// take is the next free frame, nil once the set is retired.
+func (s *frames) take() *frame {
+	select {
+	case f := <-s.free:
+		return f
+	case <-s.retired:
+		return nil
+	}
+}
+
+// suits says whether the camera's frames fit into the set's.
+func (s *frames) suits(c *capture.Camera) bool {
+	return s.predictor != nil && s.size == sizeOf(c) && (s.truth || !c.HasTruth)
+}
+
+func sizeOf(c *capture.Camera) image.Point { return image.Pt(c.Granted.Width, c.Granted.Height) }
 
 // One frame for each owner (reader, mailbox, predictor, mailbox, publisher)
 // and one spare, so that a reader never waits for a frame.
@@ -80,8 +116,16 @@ const (
 	keyCount   = 5
 )
 
-func newFrames(p *tensorrt.Predictor, size image.Point, multiple int, truth bool) (*frames, error) {
-	s := &frames{size: size, predictor: p, free: make(chan *frame, frameCount), keys: make(chan *frame, keyCount)}
+// noFrames is what stands in until a camera's size is known.
+func noFrames(n *networks) *frames {
+	return &frames{networks: n, retired: make(chan struct{})}
+}
+
+func newFrames(n *networks, p *tensorrt.Predictor, size image.Point, truth bool) (*frames, error) {
+	s := noFrames(n)
+	s.size, s.truth, s.predictor = size, truth, p
+	s.free, s.keys = make(chan *frame, frameCount), make(chan *frame, keyCount)
+	multiple := n.predictor.Multiple
 	for i := range frameCount + keyCount {
 		f := &frame{sharp: infer.NewPlanes(size.X, size.Y, multiple), set: s, home: s.free}
 		f.Image = infer.NewPlanes(size.X, size.Y, multiple)
@@ -101,9 +145,16 @@ func newFrames(p *tensorrt.Predictor, size image.Point, multiple int, truth bool
 	return s, nil
 }
 
-// close waits until every frame is home, then ends the session: nobody runs
-// it any more, and no binding is left that points into it.
-func (s *frames) close() {
+// close retires the set, waits until every frame is home, then ends the
+// session: nobody runs it any more, and no binding is left that points into it.
+// A second close does nothing but wait for the first.
+func (s *frames) close() { s.closing.Do(s.closeOnce) }
+
+func (s *frames) closeOnce() {
+	close(s.retired)
+	if s.predictor == nil {
+		return
+	}
 	var home [frameCount]*frame
 	for i := range home {
 		home[i] = <-s.free

@@ -179,13 +179,12 @@ func isTerminal(w io.Writer) bool {
 type sharpener struct {
 	*pipeline
 	codec   *codec
-	set     *frames
 	refiner refiner
 }
 
 func (c *Config) newSharpener() (*sharpener, error) {
 	quiet := slog.New(slog.DiscardHandler)
-	predictor, denoiser, err := c.start(quiet)
+	n, err := c.start(quiet)
 	if err != nil {
 		return nil, err
 	}
@@ -193,15 +192,13 @@ func (c *Config) newSharpener() (*sharpener, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := newPipeline(c, predictor, denoiser, output{}, quiet)
+	p := newPipeline(c, n, output{}, quiet)
 	return &sharpener{pipeline: p, codec: codec, refiner: refiner{pipeline: p}}, nil
 }
 
 func (s *sharpener) close() {
 	s.refiner.close()
-	if s.set != nil {
-		s.set.close()
-	}
+	s.pipeline.close()
 	s.codec.close()
 	tensorrt.Stop()
 }
@@ -214,10 +211,10 @@ func (s *sharpener) sharpen(ctx context.Context, j job, quality int) (string, er
 	}
 	size := original.planes.Rect.Size()
 	camera := &capture.Camera{Granted: capture.Format{Width: size.X, Height: size.Y}}
-	if s.set, err = s.framesFor(camera, s.set); err != nil {
+	if err := s.fit(camera); err != nil {
 		return "", fmt.Errorf("%s: %w", j.in, err)
 	}
-	f := <-s.set.free
+	f := s.nextFree()
 	defer f.release()
 	infer.Copy(f.Image, original.planes)
 	f.key, f.Time = keyframe{asked: s.settings()}, time.Now()
@@ -233,5 +230,5 @@ func (s *sharpener) sharpen(ctx context.Context, j job, quality int) (string, er
 		return "", err
 	}
 	return fmt.Sprintf("%s  %s  predicted in %.2f s, %d steps in %.2f s (%s)", j.out, sizeText(size),
-		predicted.Seconds(), f.key.steps, f.key.spent.Seconds(), s.set.predictor.Provider()), nil
+		predicted.Seconds(), f.key.steps, f.key.spent.Seconds(), f.set.predictor.Provider()), nil
 }

@@ -260,13 +260,13 @@ func watched(t *testing.T, o *outbox) (*pipeline, context.Context) {
 	c := testConfig(t, func(c *Config) {
 		c.Camera.AsFastAsPossible, c.Camera.Timeout, c.MQTT.WriteTimeout = false, 100*time.Millisecond, 100*time.Millisecond
 	})
-	predictor, _, err := c.start(discard)
+	n, err := c.start(discard)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
-	return newPipeline(c, predictor, nil, o.output(), discard), ctx
+	return newPipeline(c, n, o.output(), discard), ctx
 }
 
 func stopAfter(condition func() bool) {
@@ -290,7 +290,7 @@ func (m *manager) starved() bool {
 func TestAbsentCameraIsWaitedFor(t *testing.T) {
 	m := newManager(t, "400000")
 	c := testConfig(t, func(c *Config) { c.Camera.Source = capture.V4L2 })
-	p := newPipeline(c, nil, nil, output{snapshot: func() mqtt.Snapshot { return mqtt.Snapshot{} }, online: func() bool { return false }}, discard)
+	p := newPipeline(c, &networks{}, output{snapshot: func() mqtt.Snapshot { return mqtt.Snapshot{} }, online: func() bool { return false }}, discard)
 	p.fail = func(err error) { t.Error(err) }
 	p.open = func(context.Context, capture.Config) (*capture.Camera, error) {
 		return nil, errors.New("there is no camera")

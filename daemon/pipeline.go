@@ -28,27 +28,31 @@ import (
 // Each stage ends when its input is closed, so that a clip that ends, a
 // signal and a failure all leave by the same door: the reader closes first.
 type pipeline struct {
-	config    atomic.Pointer[Config] // live keys are read anew for each frame
-	open      func(context.Context, capture.Config) (*capture.Camera, error)
-	predictor *tensorrt.Model
-	denoiser  *tensorrt.Model // nil: keyframes show the predicted picture
-	out       output
-	stats     *stats
-	state     *state
-	vitals    vitals                          // what systemd's watchdog goes by
-	board     atomic.Pointer[board.Telemetry] // the newest reading
-	log       *slog.Logger
-	reload    func() // answers SIGHUP
+	config  atomic.Pointer[Config] // live keys are read anew for each frame
+	open    func(context.Context, capture.Config) (*capture.Camera, error)
+	out     output
+	stats   *stats
+	state   *state
+	vitals  vitals                          // what systemd's watchdog goes by
+	board   atomic.Pointer[board.Telemetry] // the newest reading
+	log     *slog.Logger
+	reload  func() // answers SIGHUP
+	library string // ONNX Runtime's version: asking it would wait for a session that is being built
+
+	current  atomic.Pointer[frames]   // what the reader fills; never nil
+	prepared atomic.Pointer[refinery] // for the refiner's next keyframe
+	swaps    chan swapRequest
+	tasks    sync.WaitGroup // of background
 
 	request                                    atomic.Pointer[mqtt.Request]
 	toPredict, toRefine, toPublish, toKeyframe *latest
 	fail                                       context.CancelCauseFunc
 }
 
-func newPipeline(c *Config, predictor, denoiser *tensorrt.Model, out output, log *slog.Logger) *pipeline {
+func newPipeline(c *Config, n *networks, out output, log *slog.Logger) *pipeline {
 	s := newStats()
 	p := &pipeline{
-		open: capture.Open, predictor: predictor, denoiser: denoiser,
+		open: capture.Open, library: tensorrt.Version(), swaps: make(chan swapRequest, 16),
 		out: out, stats: s, state: newState(), log: log,
 		toPredict:  newLatest(&s.drops[dropPredict]),
 		toRefine:   newLatest(&s.drops[dropRefine]),
@@ -56,6 +60,7 @@ func newPipeline(c *Config, predictor, denoiser *tensorrt.Model, out output, log
 		toKeyframe: newLatest(&s.drops[dropPublish]),
 	}
 	p.config.Store(c)
+	p.current.Store(noFrames(n))
 	return p
 }
 
@@ -80,11 +85,48 @@ func (p *pipeline) run(parent context.Context, signals <-chan os.Signal) error {
 	go p.control(ctx, signals)
 	go p.notify(ctx)
 	go p.watchBoard(ctx, "/")
+	swapper := make(chan struct{})
+	go func() {
+		defer close(swapper)
+		p.swapAll(ctx)
+	}()
 	stages.Wait()
-	if err := context.Cause(ctx); parent.Err() == nil && err != nil {
-		return err
+	err := context.Cause(ctx)
+	fail(nil)
+	<-swapper
+	p.close()
+	if parent.Err() != nil {
+		return nil
 	}
-	return nil
+	return err
+}
+
+// close ends every session, once nothing serves or prepares one any more.
+func (p *pipeline) close() {
+	p.withdraw(p.prepared.Load())
+	p.current.Load().close()
+	p.tasks.Wait()
+}
+
+// background does what nobody waits for but the pipeline's end.
+func (p *pipeline) background(do func()) {
+	p.tasks.Add(1)
+	go func() {
+		defer p.tasks.Done()
+		do()
+	}()
+}
+
+// onLowThread runs do on a thread of the refiner's priority, and waits for it.
+func (p *pipeline) onLowThread(do func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // never unlocked: the thread ends with this goroutine
+		p.lowerPriority()
+		do()
+	}()
+	<-done
 }
 
 // control answers signals: reload, and a keyframe on request.
@@ -111,7 +153,8 @@ func (p *pipeline) predict(ctx context.Context) {
 	for f := range p.toPredict.slot {
 		p.vitals.predictor.begin()
 		freeze()
-		if err := p.predictFrame(f); err != nil {
+		f, err := p.predictOrFallBack(f)
+		if err != nil {
 			p.fail(fmt.Errorf("predictor: %w", err))
 			f.release()
 			continue
@@ -143,7 +186,7 @@ func (p *pipeline) predictFrame(f *frame) error {
 func (p *pipeline) copyKeyframe(ctx context.Context, f *frame, reason string) {
 	k := <-f.set.keys
 	f.copyTo(k)
-	k.key = keyframe{reason: reason, asked: p.settings()}
+	k.key = keyframe{reason: reason, asked: settingsFor(p.config.Load().Refine, f.set.networks.denoiser)}
 	if r := p.request.Load(); reason == infer.ReasonRequest && r != nil {
 		p.request.CompareAndSwap(r, nil)
 		k.key.apply(r)
@@ -163,9 +206,7 @@ func (p *pipeline) copyKeyframe(ctx context.Context, f *frame, reason string) {
 func (p *pipeline) refine(ctx context.Context) {
 	defer close(p.toKeyframe.slot)
 	runtime.LockOSThread() // never unlocked: the thread ends with this goroutine
-	if err := unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), p.config.Load().Refine.Nice); err != nil {
-		p.log.Warn("refine.nice has no effect", "error", err)
-	}
+	p.lowerPriority()
 	r := refiner{pipeline: p}
 	defer r.close()
 	for k := range p.toRefine.slot {

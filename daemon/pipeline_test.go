@@ -88,12 +88,12 @@ func (o *outbox) count(level string) int {
 
 func testPipeline(t testing.TB, c *Config, out output) *pipeline {
 	t.Helper()
-	predictor, denoiser, err := c.start(discard)
+	n, err := c.start(discard)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { tensorrt.Stop() })
-	return newPipeline(c, predictor, denoiser, out, discard)
+	return newPipeline(c, n, out, discard)
 }
 
 // until runs the pipeline until enough says so, at most a minute.
@@ -200,7 +200,7 @@ func TestKeyframesAreRefinedBesideTheStream(t *testing.T) {
 	if s.Keyframes.Asked < 3 || s.PSNR["camera"] == 0 {
 		t.Errorf("keyframes %+v, PSNR %v: want at least 3 and a figure", s.Keyframes, s.PSNR)
 	}
-	for _, want := range []string{`"steps_asked":2`, `"steps_done":2`, `"samples":2`, `"sampler":"`, `"denoiser_sha256":"` + p.denoiser.SHA256} {
+	for _, want := range []string{`"steps_asked":2`, `"steps_done":2`, `"samples":2`, `"sampler":"`, `"denoiser_sha256":"` + p.networks().denoiser.SHA256} {
 		if meta := string(o.messages["keyframe/meta"][0]); !strings.Contains(meta, want) {
 			t.Errorf("the keyframe's metadata lacks %s: %s", want, meta)
 		}

@@ -181,10 +181,10 @@ func (w *publisher) meta(k *frame) keyframeMeta {
 		Schedule: k.key.asked.Schedule, SpentMS: milliseconds(k.key.spent),
 		Sharpness: sharpness{k.key.before, k.key.predicted, k.key.after},
 		Width:     k.sharp.Rect.Dx(), Height: k.sharp.Rect.Dy(), Bytes: len(w.key.tagged),
-		Predictor: w.predictor.SHA256,
+		Predictor: k.set.networks.predictor.SHA256,
 	}
-	if w.denoiser != nil {
-		m.Denoiser = w.denoiser.SHA256
+	if d := k.set.networks.denoiser; d != nil {
+		m.Denoiser = d.SHA256
 	}
 	return m
 }

@@ -8,21 +8,14 @@ import (
 	"time"
 
 	"sharpend/capture"
-	"sharpend/tensorrt"
 )
 
 // read keeps a camera open and gives its frames to the predictor.
 func (p *pipeline) read(ctx context.Context) {
-	var set *frames
-	defer func() {
-		close(p.toPredict.slot)
-		if set != nil {
-			set.close()
-		}
-	}()
+	defer close(p.toPredict.slot)
 	camera, wait := p.config.Load().Camera, backoff{}
 	for ctx.Err() == nil {
-		err := p.readCamera(ctx, &camera, &set, &wait)
+		err := p.readCamera(ctx, &camera, &wait)
 		switch {
 		case ctx.Err() != nil || errors.Is(err, io.EOF):
 			return
@@ -42,7 +35,7 @@ type fatal struct{ error }
 
 // readCamera opens the camera and reads it until it fails. It learns the
 // camera's stable name, so that the same one is opened again.
-func (p *pipeline) readCamera(ctx context.Context, config *capture.Config, set **frames, wait *backoff) error {
+func (p *pipeline) readCamera(ctx context.Context, config *capture.Config, wait *backoff) error {
 	p.vitals.reader.begin()
 	p.vitals.opening.Store(true)
 	camera, err := p.open(ctx, *config)
@@ -52,7 +45,7 @@ func (p *pipeline) readCamera(ctx context.Context, config *capture.Config, set *
 	}
 	defer camera.Close()
 	*config = camera.Config
-	if *set, err = p.framesFor(camera, *set); err != nil {
+	if err := p.fit(camera); err != nil {
 		return &fatal{err}
 	}
 	p.toPredict.lossless.Store(camera.Lossless)
@@ -63,7 +56,7 @@ func (p *pipeline) readCamera(ctx context.Context, config *capture.Config, set *
 	count, again := sequence{}, p.stats.in.Load() > 0
 	for first := true; ; first = false {
 		p.vitals.reader.begin()
-		f := <-(*set).free
+		f := p.nextFree()
 		if err := p.readFrame(ctx, camera, f, &count); err != nil {
 			f.release()
 			return err
@@ -134,24 +127,56 @@ func (s *sequence) missing(f *frame) uint64 {
 	return gap
 }
 
-// framesFor returns frames of the camera's size: old, or new ones with a new
-// session after old's are all home.
-func (p *pipeline) framesFor(camera *capture.Camera, old *frames) (*frames, error) {
-	size := image.Pt(camera.Granted.Width, camera.Granted.Height)
-	if old != nil && old.size == size {
-		return old, nil
+// nextFree is a free frame of the set in force: this is where a swap takes effect.
+func (p *pipeline) nextFree() *frame {
+	for {
+		if f := p.current.Load().take(); f != nil {
+			return f
+		}
 	}
+}
+
+// fit puts frames of the camera's size in force.
+func (p *pipeline) fit(camera *capture.Camera) error {
+	for old := p.current.Load(); !old.suits(camera); old = p.current.Load() {
+		if err := p.refit(old, camera); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// refit closes old first, when all its frames are home: two sessions need
+// twice the memory.
+func (p *pipeline) refit(old *frames, camera *capture.Camera) error {
 	p.vitals.building.Store(true)
 	defer p.vitals.building.Store(false)
-	if old != nil {
-		old.close()
+	if old.trial != nil {
+		old.trial.end(nil) // the set behind it has the wrong size, too
 	}
-	session, err := tensorrt.OpenPredictor(p.predictor, p.config.Load().Runtime, size.X, size.Y)
+	old.close()
+	set, err := p.newSet(old.networks, sizeOf(camera), camera.HasTruth)
+	if err != nil {
+		return err
+	}
+	p.stats.ready.CompareAndSwap(0, residentBytes())
+	if !p.current.CompareAndSwap(old, set) {
+		set.close() // other networks came into force meanwhile
+		return nil
+	}
+	p.state.predictorOpened(set.predictor)
+	return nil
+}
+
+// newSet opens a session and makes the frames that are bound to it.
+func (p *pipeline) newSet(n *networks, size image.Point, truth bool) (*frames, error) {
+	session, err := p.openPredictor(n, size)
 	if err != nil {
 		return nil, err
 	}
-	p.stats.ready.Store(residentBytes())
-	p.state.predictorOpened(session)
-	p.log.Info("predictor ready", "provider", session.Provider(), "size", sizeText(size))
-	return newFrames(session, size, p.predictor.Multiple, camera.HasTruth)
+	set, err := newFrames(n, session, size, truth)
+	if err != nil {
+		session.Close()
+	}
+	return set, err
 }

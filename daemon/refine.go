@@ -14,7 +14,7 @@ import (
 // settings is what a refinement that starts now is asked: the config, and the
 // model's own defaults where the config leaves them open.
 func (p *pipeline) settings() infer.Settings {
-	return settingsFor(p.config.Load().Refine, p.denoiser)
+	return settingsFor(p.config.Load().Refine, p.networks().denoiser)
 }
 
 func settingsFor(c infer.Config, m *tensorrt.Model) infer.Settings {
@@ -66,42 +66,47 @@ func (c *chooser) choose(p *pipeline, f *frame) string {
 	return reason
 }
 
-// A refiner owns the denoiser's session, which lives on the calling thread.
+// A refiner owns the denoiser's sessions, which live on the calling thread.
 type refiner struct {
 	*pipeline
-	size     image.Point
-	session  *tensorrt.Denoiser
-	sampler  *infer.Refiner
-	perStep  time.Duration // smoothed time of one evaluation
-	stopWait func() bool   // ends the watch that terminates a run at shutdown
+	now    *refinery // nil: none is open
+	before *refinery // of what a swap replaced, until a keyframe was refined without it
+	broken *networks // their denoiser failed at once, and they are about to be replaced
 }
 
 func (r *refiner) close() {
-	if r.session != nil {
-		r.stopWait()
-		r.session.Close()
-		r.session = nil
+	r.now.close()
+	r.before.close()
+	r.now, r.before = nil, nil
+}
+
+// leave closes a refinery without waiting for it.
+func (r *refiner) leave(old *refinery) {
+	if old != nil {
+		r.background(old.close)
 	}
 }
 
-// openFor readies a session of the keyframe's size.
-func (r *refiner) openFor(ctx context.Context, size image.Point) error {
-	if r.session != nil && r.size == size {
+// readyFor has now suit a keyframe: what a swap prepared, what there is, or a
+// new session.
+func (r *refiner) readyFor(ctx context.Context, n *networks, size image.Point) (err error) {
+	next := r.prepared.Load()
+	switch {
+	case next.suits(n, size) && r.prepared.CompareAndSwap(next, nil):
+		r.leave(r.before)
+		r.before, r.now = r.now, next
+	case r.now.suits(n, size):
 		return nil
+	case r.before.suits(n, size): // the predictor was rolled back
+		r.leave(r.now)
+		r.before, r.now = nil, r.before
+	default:
+		r.close()
+		if r.now, err = r.newRefinery(ctx, n, size); err != nil {
+			return err
+		}
 	}
-	r.close()
-	c := r.config.Load()
-	runtime := c.Runtime
-	runtime.Threads = c.Refine.Threads
-	session, err := tensorrt.OpenDenoiser(r.denoiser, runtime, size.X, size.Y)
-	if err != nil {
-		return err
-	}
-	r.session, r.size, r.perStep = session, size, 0
-	r.sampler = infer.NewRefiner(session.State, session.Denoised, len(session.Predicted.Y))
-	r.stopWait = context.AfterFunc(ctx, session.Terminate)
-	r.state.refinerOpened(session)
-	r.log.Info("refiner ready", "provider", session.Provider(), "size", sizeText(size), "threads", c.Refine.Threads, "nice", c.Refine.Nice)
+	r.state.refinerOpened(r.now.session)
 	return nil
 }
 
@@ -110,7 +115,7 @@ func (r *refiner) refine(ctx context.Context, k *frame) error {
 	start := time.Now()
 	k.key.before = infer.Sharpness(k.Image)
 	k.key.predicted = infer.Sharpness(k.sharp)
-	if k.key.asked.Steps > 0 {
+	if k.key.asked.Steps > 0 && k.set.networks != r.broken {
 		if err := r.sample(ctx, k); err != nil {
 			return err
 		}
@@ -125,31 +130,64 @@ func (r *refiner) refine(ctx context.Context, k *frame) error {
 	return nil
 }
 
+// sample refines k on a session that suits it; where one that a swap brought
+// fails at once, what was before it takes over again.
 func (r *refiner) sample(ctx context.Context, k *frame) error {
-	if err := r.openFor(ctx, k.Image.Rect.Size()); err != nil {
+	if err := r.readyFor(ctx, k.set.networks, k.Image.Rect.Size()); err != nil {
 		return err
 	}
-	infer.Copy(r.session.Blurred, k.Image)
-	infer.Copy(r.session.Predicted, k.sharp)
+	err := r.evaluate(k)
+	if err != nil && ctx.Err() == nil && r.now.swapped {
+		err = r.fallBack(ctx, k, err)
+	}
+	if err == nil && r.now.swapped && k.set.networks != r.broken {
+		r.leave(r.before)
+		r.before, r.now.swapped, r.now.instead = nil, false, nil
+	}
+	return err
+}
+
+// fallBack refines k on the session before, if that is of the same denoiser.
+// Else k shows the predicted picture, and both networks are swapped back.
+func (r *refiner) fallBack(ctx context.Context, k *frame, failed error) error {
+	if instead := r.now.instead; instead != nil {
+		r.broken, k.key.steps = k.set.networks, 0
+		r.swap(swapRequest{why: "rolling back", after: failed, stage: func() (*networks, error) { return instead, nil }})
+		return nil
+	}
+	if !r.before.suits(k.set.networks, k.Image.Rect.Size()) {
+		return failed
+	}
+	r.leave(r.now)
+	r.before, r.now = nil, r.before
+	r.state.refinerOpened(r.now.session)
+	r.tellSwap(swapRolledBack, "denoiser opened anew", failed)
+	return r.evaluate(k)
+}
+
+func (r *refiner) evaluate(k *frame) error {
+	n := r.now
+	infer.Copy(n.session.Blurred, k.Image)
+	infer.Copy(n.session.Predicted, k.sharp)
 	s := k.key.asked
-	s.Steps = infer.StepsWithin(r.config.Load().Refine.Budget, r.perStep, s.Steps, s.Samples)
+	s.Steps = infer.StepsWithin(r.config.Load().Refine.Budget, n.perStep, s.Steps, s.Samples)
 	if s.Steps < k.key.asked.Steps {
 		r.stats.shortened.Add(1)
 	}
 	k.key.steps = s.Steps
-	_, err := r.sampler.Refine(s, r.step, r.session.Predicted, k.sharp)
+	_, err := n.sampler.Refine(s, r.step, n.session.Predicted, k.sharp)
 	return err
 }
 
 // step evaluates the denoiser once, and learns how long that takes here.
 func (r *refiner) step(sigma float32) error {
 	start := time.Now()
-	err := r.session.Run(sigma)
+	err := r.now.session.Run(sigma)
 	took := time.Since(start)
 	r.stats.times[stageStep].add(took)
-	if r.perStep == 0 {
-		r.perStep = took
+	if r.now.perStep == 0 {
+		r.now.perStep = took
 	}
-	r.perStep += (took - r.perStep) / 4
+	r.now.perStep += (took - r.now.perStep) / 4
 	return err
 }

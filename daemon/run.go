@@ -100,7 +100,7 @@ func runDaemon(ctx context.Context, env environment, load func() (*Config, error
 		// costs little, and keeps what paho throws away from doubling it.
 		debug.SetGCPercent(20)
 	}
-	predictor, denoiser, err := c.start(log)
+	n, err := c.start(log)
 	if err != nil {
 		return err
 	}
@@ -110,7 +110,7 @@ func runDaemon(ctx context.Context, env environment, load func() (*Config, error
 		return err
 	}
 	defer done()
-	p := newPipeline(c, predictor, denoiser, clientOutput(client, status), log)
+	p := newPipeline(c, n, clientOutput(client, status), log)
 	p.reload = func() { p.reloadFrom(load, level) }
 	client.OnRequest = func(r mqtt.Request) { p.request.Store(&r) }
 	fmt.Fprint(env.stdout, c.watchLines())
@@ -131,16 +131,16 @@ func setLevel(v *slog.LevelVar, c *Config) {
 }
 
 // start readies ONNX Runtime and loads the models.
-func (c *Config) start(log *slog.Logger) (predictor, denoiser *tensorrt.Model, err error) {
+func (c *Config) start(log *slog.Logger) (*networks, error) {
 	library, why, err := tensorrt.Library(c.Runtime.Library)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if err := tensorrt.Start(library); err != nil {
-		return nil, nil, fmt.Errorf("runtime.library: %w", err)
+		return nil, fmt.Errorf("runtime.library: %w", err)
 	}
 	log.Info("sharpend", "version", version, "onnxruntime", tensorrt.Version(), "library", library, "because", why)
-	return c.loadModels()
+	return c.loadNetworks()
 }
 
 // connect makes the MQTT client, and the embedded broker if it is asked for.

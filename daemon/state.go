@@ -21,6 +21,7 @@ type state struct {
 	predictor,
 	refiner *sessionInfo
 	reload *reloadInfo
+	swap   *swapInfo
 }
 
 func newState() *state {
@@ -39,6 +40,7 @@ type info struct {
 	Refiner   *sessionInfo   `json:"refiner_session,omitempty"`
 	Settings  map[string]any `json:"settings"`
 	Reload    *reloadInfo    `json:"reload,omitempty"`
+	Swap      *swapInfo      `json:"swap,omitempty"`
 }
 
 type cameraInfo struct {
@@ -118,14 +120,14 @@ func sessionOf(provider string, attempts []tensorrt.Attempt) *sessionInfo {
 func (p *pipeline) info() info {
 	p.state.mu.Lock()
 	defer p.state.mu.Unlock()
-	c := p.config.Load()
+	c, n := p.config.Load(), p.networks()
 	i := info{
 		Version: version, Name: c.Name, Started: p.stats.start,
 		Camera:    p.state.camera,
-		Models:    modelsInfo{Predictor: modelOf(p.predictor), Denoiser: modelOf(p.denoiser)},
-		Runtime:   runtimeInfo{Version: tensorrt.Version()},
+		Models:    modelsInfo{Predictor: modelOf(n.predictor), Denoiser: modelOf(n.denoiser)},
+		Runtime:   runtimeInfo{Version: p.library},
 		Predictor: p.state.predictor, Refiner: p.state.refiner,
-		Settings: c.public(), Reload: p.state.reload,
+		Settings: c.public(), Reload: p.state.reload, Swap: p.state.swap,
 	}
 	return i
 }

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"image"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"sharpend/infer"
+	"sharpend/tensorrt"
+)
+
+// networks are the models that belong together: never changed, only replaced.
+type networks struct {
+	predictor *tensorrt.Model
+	denoiser  *tensorrt.Model // nil: keyframes show the predicted picture
+}
+
+// networks are those in force.
+func (p *pipeline) networks() *networks { return p.current.Load().networks }
+
+// openPredictor is the one place where a predictor's session is opened for
+// serving. size is of the visible picture.
+func (p *pipeline) openPredictor(n *networks, size image.Point) (*tensorrt.Predictor, error) {
+	c := p.config.Load().Runtime
+	session, err := tensorrt.OpenPredictor(n.predictor, c, size.X, size.Y)
+	if err != nil {
+		return nil, err
+	}
+	p.log.Info("predictor ready", "model", n.predictor.Name, "provider", session.Provider(), "size", sizeText(size))
+	return session, nil
+}
+
+// openDenoiser is its like for the denoiser. The session's threads inherit the
+// niceness of the calling thread: see lowerPriority.
+func (p *pipeline) openDenoiser(n *networks, size image.Point) (*tensorrt.Denoiser, error) {
+	c := p.config.Load()
+	runtime := c.Runtime
+	runtime.Threads = c.Refine.Threads
+	session, err := tensorrt.OpenDenoiser(n.denoiser, runtime, size.X, size.Y)
+	if err != nil {
+		return nil, err
+	}
+	p.log.Info("refiner ready", "model", n.denoiser.Name, "provider", session.Provider(), "size", sizeText(size),
+		"threads", c.Refine.Threads, "nice", c.Refine.Nice)
+	return session, nil
+}
+
+// lowerPriority lowers the calling thread's, which must be locked.
+func (p *pipeline) lowerPriority() {
+	if err := unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), p.config.Load().Refine.Nice); err != nil {
+		p.log.Warn("refine.nice has no effect", "error", err)
+	}
+}
+
+// A refinery is an open denoiser of one size, and the memory that sampling
+// works in. One goroutine uses it.
+type refinery struct {
+	model    *tensorrt.Model
+	size     image.Point
+	session  *tensorrt.Denoiser
+	sampler  *infer.Refiner
+	perStep  time.Duration // smoothed time of one evaluation
+	stopWait func() bool   // ends the watch that terminates a run when the context is done
+	swapped  bool          // by a swap, and no keyframe refined yet
+	instead  *networks     // what to go back to if the first keyframe fails; nil: the same networks
+}
+
+// newRefinery opens the denoiser on a thread of low priority; the calling one.
+func (p *pipeline) newRefinery(ctx context.Context, n *networks, size image.Point) (*refinery, error) {
+	session, err := p.openDenoiser(n, size)
+	if err != nil {
+		return nil, err
+	}
+	return &refinery{
+		model: n.denoiser, size: size, session: session, stopWait: context.AfterFunc(ctx, session.Terminate),
+		sampler: infer.NewRefiner(session.State, session.Denoised, len(session.Predicted.Y)),
+	}, nil
+}
+
+// suits says whether it refines pictures of these networks and this size.
+func (r *refinery) suits(n *networks, size image.Point) bool {
+	return r != nil && r.model == n.denoiser && r.size == size
+}
+
+// close ends the session, and a run in progress before it. Closing nil does nothing.
+func (r *refinery) close() {
+	if r != nil {
+		r.stopWait()
+		r.session.Close()
+	}
+}
+
+// loadNetworks reads the models' files and checks that they belong together.
+func (c *Config) loadNetworks() (*networks, error) {
+	predictor, err := tensorrt.LoadModel(c.Models.Predictor, tensorrt.PredictorKind)
+	if err != nil {
+		return nil, fmt.Errorf("models.predictor: %w", err)
+	}
+	if c.Models.Denoiser == "" {
+		return &networks{predictor: predictor}, nil
+	}
+	denoiser, err := tensorrt.LoadModel(c.Models.Denoiser, tensorrt.DenoiserKind)
+	if err == nil {
+		err = tensorrt.Match(predictor, denoiser)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("models.denoiser: %w", err)
+	}
+	if err := settingsFor(c.Refine, denoiser).Check(); err != nil {
+		return nil, fmt.Errorf("refine: %w", err)
+	}
+	return &networks{predictor, denoiser}, nil
+}
