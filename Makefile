@@ -9,7 +9,7 @@ VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 # Tests are told where ONNX Runtime's library is; bin/sharpend finds it by itself.
 WITH_LIB = SHARPEND_ONNXRUNTIME="$$(scripts/lib.sh)" && export SHARPEND_ONNXRUNTIME &&
 
-.PHONY: help run test build deps deps-test lib race lint fuzz bench bench-pipeline soak build-arm64 test-arm64 deb test-deb test-vm smoke test-train clean
+.PHONY: help run test build deps deps-test lib race lint fuzz bench bench-pipeline soak build-arm64 test-arm64 deb test-deb test-vm smoke test-train train-data clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "make %-15s %s\n", $$1, $$2}' Makefile
@@ -80,6 +80,9 @@ smoke: deps-test lib build ## start the demo, count its frames, end it by Ctrl-C
 
 test-train: ## the training code's own tests (Python with torch)
 	cd train && python3 -m unittest discover -p '*test*.py'
+
+train-data: ## photographs and fonts to train on, out of Debian's packages, into build/train-data/photos
+	@scripts/train-data.sh
 
 clean: ## remove what was built; lib/ stays, it is slow to fetch
 	rm -rf bin build

@@ -1,7 +1,11 @@
 """Photographs, sharp patches of them, and chunks of blurred and sharp pairs.
 
 Everything is a function of (seed, index): the same chunk comes out whoever makes it and whenever.
+
+    python3 data.py --photos DIR --sheet pairs.png     a look at what a network is taught
 """
+import argparse
+import functools
 import glob
 import os
 
@@ -9,15 +13,20 @@ import cv2
 import numpy as np
 
 import blur
+import signs
 
-# Never trained on: evaluation and the demo clip use them.
+# Never trained on: evaluation and the demo clip use them. The second set serves where the first is not at hand.
 HELD_OUT = {f"kodak_{i:02d}" for i in range(19, 25)} | {f"urban100_{i:03d}" for i in range(61, 71)}
+SPARE = {"lomiri-16.04_picosdeeuropa_by_aitzol_berasategi", "plasma-workspace_eveningglow", "plasma-workspace_colorfulcups",
+         "mate-backgrounds_garden", "sklearn_china", "skimage_coffee"}
+SIGNS = 0.15  # share of training patches that carry text or codes
 
 
 def photographs(folder, held_out=False):
     """uint8 BGR images of `folder` (*.jpg, *.png), sorted by name, of one side of the split."""
     files = sorted(glob.glob(os.path.join(folder, "*.jpg")) + glob.glob(os.path.join(folder, "*.png")))
-    keep = [f for f in files if (os.path.splitext(os.path.basename(f))[0] in HELD_OUT) == held_out]
+    among = lambda names: [f for f in files if os.path.splitext(os.path.basename(f))[0] in names]
+    keep = among(HELD_OUT) or among(SPARE) if held_out else sorted(set(files) - set(among(HELD_OUT | SPARE)))
     if not keep:
         raise FileNotFoundError(f"no {'held-out ' if held_out else ''}photographs in {folder}")
     return [cv2.imread(f) for f in keep]
@@ -28,28 +37,6 @@ def is_sharp(crop):
     g = cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY).astype(np.float32)
     steep = np.abs(np.diff(g, axis=0))[:, :-1] + np.abs(np.diff(g, axis=1))[:-1]
     return (steep > 24).mean() >= 0.06
-
-
-def draw_signs(rng, crop):
-    """Text and black-and-white codes on plates, in place: photographs hold few of what machines read."""
-    size = crop.shape[0]
-    for _ in range(int(rng.integers(1, 4))):
-        x, y = (int(v) for v in rng.integers(0, size - 20, size=2))
-        if rng.random() < 0.6:
-            text = "".join(rng.choice(list("ABCDEFGHKLMNPRSTUVXYZ0123456789-. aeinorstu"), size=int(rng.integers(3, 12))))
-            scale, thick = rng.uniform(0.35, 1.3), int(rng.integers(1, 3))
-            font = int(rng.choice([cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_TRIPLEX]))
-            (w, h), base = cv2.getTextSize(text, font, scale, thick)
-            paper = rng.integers(150, 250, size=3) if rng.random() < 0.6 else rng.integers(5, 110, size=3)
-            ink = rng.integers(0, 70, size=3) if paper.mean() > 128 else rng.integers(180, 255, size=3)
-            cv2.rectangle(crop, (x - 6, y - 6), (x + w + 6, y + h + base + 6), paper.tolist(), -1)
-            cv2.putText(crop, text, (x, y + h), font, scale, ink.tolist(), thick, cv2.LINE_AA)
-        else:
-            n, cell = int(rng.integers(6, 14)), int(rng.integers(3, 9))
-            code = np.kron(rng.integers(0, 2, size=(n, n)), np.ones((cell, cell))).astype(np.uint8)
-            code = np.pad(code, cell, constant_values=1)[:size - y, :size - x]
-            lo, hi = rng.integers(5, 50), rng.integers(170, 250)
-            crop[y:y + code.shape[0], x:x + code.shape[1]] = np.where(code, hi, lo)[..., None]
 
 
 def sharp_crop(rng, images, size):
@@ -68,29 +55,29 @@ def sharp_crop(rng, images, size):
             break
     else:
         crop = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
-    crop = crop.copy()
-    if rng.random() < 0.12:
-        draw_signs(rng, crop)
-    return crop
+    return crop.copy()
 
 
-def pair(seed, index, images, settings, length=None, regions=True):
+def pair(seed, index, images, settings, length=None, kind="any", fonts=()):
     """Pair number `index`: (y [2, P, P], c [2, 2, P/2, P/2]) uint8, blurred first, and the shake length in px."""
     rng = np.random.default_rng([seed, index])
     crop = sharp_crop(rng, images, settings.patch + 2 * settings.margin)
-    b, s, length = blur.degrade(rng, crop, settings.patch, length, settings.max_shake, regions)
+    if rng.random() < SIGNS and kind == "any":
+        signs.draw(rng, crop, fonts)
+    b, s, length = blur.degrade(rng, crop, settings.patch, length, settings.max_shake, kind)
     return np.stack([b[0], s[0]]), np.stack([np.stack(b[1:]), np.stack(s[1:])]), length
 
 
-_images = None
+@functools.lru_cache(1)
+def sources(folder):
+    """(photographs to train on, fonts) of `folder`, read once in a process."""
+    return photographs(folder), signs.fonts_of(folder)
 
 
 def make_chunk(settings, k):
     """Chunk number k: y uint8 [chunk, 2, P, P], c uint8 [chunk, 2, 2, P/2, P/2]. Runs in the worker process."""
-    global _images
-    if _images is None:
-        _images = photographs(settings.photos)
-    pairs = [pair(settings.seed, k * settings.chunk + i, _images, settings) for i in range(settings.chunk)]
+    images, fonts = sources(settings.photos)
+    pairs = [pair(settings.seed, k * settings.chunk + i, images, settings, fonts=fonts) for i in range(settings.chunk)]
     return np.stack([p[0] for p in pairs]), np.stack([p[1] for p in pairs])
 
 
@@ -122,3 +109,31 @@ class Batches:
         turns, flip = int(rng.integers(4)), rng.random() < 0.5
         out = [np.rot90(a[pick], turns, (-2, -1)) for a in (y, c)]
         return [np.ascontiguousarray(a[..., ::-1] if flip else a) for a in out]
+
+
+def sheet(settings, count, across=6, zoom=1):
+    """A picture of the first `count` training pairs, blurred beside sharp."""
+    y, c = (a[:count] for a in make_chunk(settings, 0))
+    cells = [np.hstack([blur.to_bgr(y[i, j], *c[i, j]) for j in (0, 1)]) for i in range(len(y))]
+    cells = [cv2.copyMakeBorder(x, 2, 2, 2, 2, cv2.BORDER_CONSTANT, value=(255, 255, 255)) for x in cells]
+    cells += [np.zeros_like(cells[0])] * (-len(cells) % across)
+    whole = np.vstack([np.hstack(cells[i:i + across]) for i in range(0, len(cells), across)])
+    return cv2.resize(whole, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_NEAREST)
+
+
+def main():
+    import settings as settings_
+
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--photos", required=True)
+    p.add_argument("--sheet", required=True, metavar="PNG")
+    p.add_argument("--count", type=int, default=48)
+    p.add_argument("--seed", type=int, default=1)
+    p.add_argument("--zoom", type=int, default=1)
+    a = p.parse_args()
+    s = settings_.Settings(photos=a.photos, seed=a.seed, chunk=a.count)
+    cv2.imwrite(a.sheet, sheet(s, a.count, zoom=a.zoom))
+
+
+if __name__ == "__main__":
+    main()

@@ -37,7 +37,7 @@ def synthetic(photos, settings, lengths=LENGTHS, count=24, patch=192, seed=SEED)
     for length in lengths:
         out[length] = []
         for i in range(count):
-            y, c, _ = data.pair(seed, i, images, s, length, regions=False)
+            y, c, _ = data.pair(seed, i, images, s, length, kind="hand")
             out[length].append(tuple(tensor((y[j], c[j, 0], c[j, 1])) for j in (0, 1)))
     return out
 

@@ -31,7 +31,7 @@ def picture(seed=7):
         x, y = rng.integers(0, size - 12, size=2)
         w, h = rng.integers(4, 24, size=2)
         scene[y:y + h, x:x + w] = rng.integers(0, 256, size=3)
-    blurred, _, _ = blur.degrade(rng, np.clip(scene, 0, 255).astype(np.uint8), WIDTH, 6.0, regions=False)
+    blurred, _, _ = blur.degrade(rng, np.clip(scene, 0, 255).astype(np.uint8), WIDTH, 6.0, kind="hand")
     y, cb, cr = blurred
     return [y[:HEIGHT], cb[:HEIGHT // 2], cr[:HEIGHT // 2]]
 

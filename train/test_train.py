@@ -11,7 +11,6 @@ import onnx
 import torch
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import blur
 import data
 import evaluate
 import export
@@ -52,7 +51,6 @@ class Folder(unittest.TestCase):
         held = tempfile.TemporaryDirectory()
         self.addCleanup(held.cleanup)
         self.folder = held.name
-        data._images = None
         photographs(self.folder)
 
 
@@ -84,40 +82,6 @@ class Sampling(unittest.TestCase):
     def test_one_step_returns_the_denoised(self):
         for f in (lambda d, x, s: sample.ode(d, x, s), lambda d, x, s: sample.ancestral(d, x, s, None)):
             np.testing.assert_allclose(f(lambda x, s: x * 0.25, np.array([8.0]), [20.0, 0.0]), [2.0])
-
-
-class Blur(unittest.TestCase):
-    def crop(self):
-        return np.kron(np.random.default_rng(3).integers(0, 256, size=(16, 16, 3)), np.ones((6, 6, 1))).astype(np.uint8)
-
-    def test_same_seed_same_frame(self):
-        a, b, other = (blur.degrade(np.random.default_rng(s), self.crop(), 64, 6.0) for s in (1, 1, 2))
-        self.assertTrue(all((p == q).all() for p, q in zip(a[0], b[0])))
-        self.assertFalse(all((p == q).all() for p, q in zip(a[0], other[0])))
-
-    def test_path_is_centred_and_as_long_as_asked(self):
-        p = blur.hand_path(np.random.default_rng(4), 9.0)
-        self.assertAlmostEqual(np.hypot(*np.diff(p[:, :2], axis=0).T).sum(), 9.0, places=6)
-        np.testing.assert_allclose(p.mean(0), 0, atol=1e-9)
-
-    def test_shake_leaves_no_shift(self):
-        """The centroid of a blurred dot stays on the dot."""
-        dot = np.zeros((96, 96, 3), np.float32)
-        dot[48, 48] = 1
-        for seed in range(5):
-            b = blur.expose(dot, blur.hand_path(np.random.default_rng(seed), 8.0) * [1, 1, 0, 0], 64, (48, 48))[..., 0]
-            yy, xx = np.mgrid[:64, :64]
-            np.testing.assert_allclose([(b * yy).sum() / b.sum(), (b * xx).sum() / b.sum()], [32, 32], atol=0.3)
-
-    def test_without_shake_the_frame_is_nearly_the_patch(self):
-        b, s, _ = blur.degrade(np.random.default_rng(1), cv2.GaussianBlur(self.crop(), (0, 0), 2), 64, 0.0)
-        self.assertGreater(cv2.PSNR(b[0], s[0]), 30)
-
-    def test_planes_and_back(self):
-        image = np.full((16, 16, 3), (30, 120, 200), np.uint8)
-        y, cb, cr = blur.to_planes(image)
-        self.assertEqual((y[0, 0], cb[0, 0], cr[0, 0]), (134, 70, 175))
-        np.testing.assert_allclose(blur.to_bgr(y, cb, cr).astype(int), image.astype(int), atol=2)
 
 
 class Data(Folder):
