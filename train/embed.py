@@ -4,65 +4,16 @@
     python3 embed.py denoiser.pt ../models/denoiser-s.onnx
     python3 embed.py --identity ../models/identity.onnx
 
-Metadata golden_width, golden_height, golden_input, golden_output (base64) and, for a denoiser, golden_sigma. A predictor's
-input and output are I420 bytes; a denoiser's input is its state (float32, little endian, I420 order), then the blurred and the
-predicted picture, its output the denoised state. The output is PyTorch's, of the checkpoint: not of the file itself.
+export.py does so itself; this is for files written without. The output is PyTorch's, of the checkpoint: not of the file.
 """
 import argparse
-import base64
 import os
 
-import numpy as np
 import onnx
-import torch
 
 import export
-import golden
+import testcard
 import train
-
-WIDTH, HEIGHT, SIGMA = golden.WIDTH, golden.HEIGHT, 0.7
-
-
-def tensor(planes):
-    return [torch.from_numpy(np.ascontiguousarray(p))[None, None] for p in planes]
-
-
-def run(graph, inputs):
-    with torch.no_grad():
-        return [p[0, 0].numpy() for p in graph.eval()(*inputs)]
-
-
-def floats(planes):
-    return b"".join(np.ascontiguousarray(p).astype("<f4").tobytes() for p in planes)
-
-
-def shifted(planes):
-    """Some other picture in the place of the predicted one: a denoiser must look at both."""
-    return [np.clip(np.roll(p, 1, 1).astype(int) + 3, 0, 255).astype(np.uint8) for p in planes]
-
-
-def noise(seed=5):
-    rng = np.random.default_rng(seed)
-    return [rng.normal(size=s).astype(np.float32) * np.float32(np.hypot(1, SIGMA))
-            for s in ((HEIGHT, WIDTH), (HEIGHT // 2, WIDTH // 2), (HEIGHT // 2, WIDTH // 2))]
-
-
-def record(net):
-    """The golden metadata of a network; None stands for the identity."""
-    blurred = golden.picture()
-    about = dict(golden_width=WIDTH, golden_height=HEIGHT)
-    if net is None:
-        given, taken = golden.raw(blurred), golden.raw(blurred)
-    elif net.kind == "predictor":
-        given, taken = golden.raw(blurred), golden.raw(run(export.PredictorGraph(net), tensor(blurred)))
-    else:
-        state, predicted = noise(), shifted(blurred)
-        inputs = [*tensor(state), torch.tensor([SIGMA]), *tensor(blurred), *tensor(predicted)]
-        given = floats(state) + golden.raw(blurred) + golden.raw(predicted)
-        taken = floats(run(export.DenoiserGraph(net), inputs))
-        about["golden_sigma"] = SIGMA
-    text = lambda b: base64.b64encode(b).decode()
-    return about | dict(golden_input=text(given), golden_output=text(taken))
 
 
 def embed(path, about):
@@ -77,8 +28,8 @@ def main():
     p.add_argument("path")
     p.add_argument("--identity", action="store_true", help="the file is the pass-through predictor")
     a = p.parse_args()
-    embed(a.path, record(None if a.identity else train.load(a.checkpoint)[0]))
-    print(f"{os.path.basename(a.path)}: a golden run of {WIDTH}x{HEIGHT} is inside")
+    embed(a.path, testcard.record(None if a.identity else export.graph_of(train.load(a.checkpoint)[0])))
+    print(f"{os.path.basename(a.path)}: a golden run of {testcard.WIDTH}x{testcard.HEIGHT} is inside")
 
 
 if __name__ == "__main__":

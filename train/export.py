@@ -2,6 +2,7 @@
 
     python3 export.py predictor.pt ../models/predictor-s.onnx
     python3 export.py denoiser.pt ../models/denoiser-s.onnx --sampler ode --steps 4
+    python3 export.py predictor-m.pt ../models/predictor-m.onnx --half
     python3 export.py --identity ../models/identity.onnx
 
 H and W stay dynamic, and no Shape or Gather node appears, so that a runtime can plan the graph once a size is set.
@@ -11,17 +12,20 @@ import copy
 import os
 import warnings
 
+import numpy as np
 import onnx
+import onnx.numpy_helper
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
 import model
+import settings as settings_
+import testcard
 import train
 
 FORMAT = "sharpend/1"
 OPSET = 13
-SIGMA_MIN, SIGMA_MAX, RHO = 0.05, 8.0, 7.0  # in units of the residual RMS
 DATA = "Urban100 (Flickr, Creative Commons) and Kodak PCD0992 (unrestricted), less the held-out 16; synthetic hand shake"
 LICENCE = "Apache-2.0; photographs it was trained on: see models/README.md"
 
@@ -111,6 +115,10 @@ class DenoiserGraph(nn.Module):
         return x_y / v + F.pixel_shuffle(f_y, 2) * c_out, x_cb / v + f_cb * c_out, x_cr / v + f_cr * c_out
 
 
+def graph_of(net):
+    return (PredictorGraph if net.kind == "predictor" else DenoiserGraph)(net)
+
+
 def example(graph, h=64, w=96):
     """Random inputs of a graph, H x W luma pixels."""
     out = []
@@ -130,14 +138,17 @@ def dynamic_axes(names):
     return {n: full if n.endswith(("y", "y_sharp")) else half for n in names if n != "sigma"}
 
 
-def write(graph, path, metadata):
+def write(graph, path, metadata, half=False):
     """Export, add the metadata, check and save; a torn file is never seen."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(graph.eval(), example(graph), path + ".part", opset_version=OPSET, input_names=graph.inputs,
                           output_names=graph.outputs, dynamic_axes=dynamic_axes(graph.inputs + graph.outputs))
-    save(onnx.load(path + ".part"), path, metadata)
+    proto = onnx.load(path + ".part")
     os.remove(path + ".part")
+    if half:
+        halve(proto)
+    save(proto, path, metadata)
 
 
 def save(proto, path, metadata):
@@ -159,13 +170,35 @@ def describe(net, ck):
                 trained=train.history(ck) + part)
 
 
-def export(checkpoint, path, sampler="ode", steps=4, sigma_min=SIGMA_MIN, sigma_max=SIGMA_MAX, rho=RHO):
+def refinement(net, ck, **given):
+    """A denoiser's further metadata: what its training settled, unless `given` (and not None)."""
+    s = settings_.Settings(**ck["settings"])
+    about = dict(residual_scale_luma=f"{float(net.scale[0]):.6g}", residual_scale_chroma=f"{float(net.scale[1]):.6g}",
+                 sigma_min=s.sigma_min, sigma_max=s.sigma_max, rho=s.rho, sampler="ode", steps=2 if s.teacher else 4)
+    if s.teacher:
+        about["distilled_steps"] = ",".join(map(str, s.student_steps))
+    return about | {k: v for k, v in given.items() if v is not None}
+
+
+def halve(proto):
+    """Stores the kernels as float16, each cast back when the graph is loaded: half the file, the same arithmetic."""
+    for t in [t for t in proto.graph.initializer if t.data_type == onnx.TensorProto.FLOAT and np.prod(t.dims) >= 1024]:
+        kernel = onnx.numpy_helper.to_array(t)
+        if np.abs(kernel).max() > np.finfo(np.float16).max:
+            raise ValueError(f"{t.name}: float16 does not hold {np.abs(kernel).max():g}")
+        t.CopyFrom(onnx.numpy_helper.from_array(kernel.astype(np.float16), t.name + "_half"))
+        whole = t.name.removesuffix("_half")
+        proto.graph.node.insert(0, onnx.helper.make_node("Cast", [t.name], [whole], name=whole + "_cast", to=onnx.TensorProto.FLOAT))
+
+
+def export(checkpoint, path, half=False, **given):
+    """Writes the file and returns its metadata; `given` are a denoiser's sampler, steps, sigma_min, sigma_max, rho."""
     net, ck = train.load(checkpoint)
     about = describe(net, ck)
     if net.kind == "denoiser":
-        about |= dict(residual_scale_luma=f"{float(net.scale[0]):.6g}", residual_scale_chroma=f"{float(net.scale[1]):.6g}",
-                      sigma_min=sigma_min, sigma_max=sigma_max, rho=rho, sampler=sampler, steps=steps)
-    write((PredictorGraph if net.kind == "predictor" else DenoiserGraph)(net), path, about)
+        about |= refinement(net, ck, **given)
+    graph = graph_of(net)
+    write(graph, path, about | testcard.record(graph), half)
     return about
 
 
@@ -180,7 +213,7 @@ def identity(path):
     proto.ir_version = 7
     save(proto, path, dict(format=FORMAT, kind="predictor", name="identity", multiple=model.MULTIPLE,
                            predictor_id="0" * 16, revision=train.revision(), seed=0, data="none", licence="Apache-2.0", parameters=0,
-                           gmac_720p=0, trained="not trained: returns its input"))
+                           gmac_720p=0, trained="not trained: returns its input") | testcard.record(None))
 
 
 def main():
@@ -188,15 +221,18 @@ def main():
     p.add_argument("checkpoint", nargs="?")
     p.add_argument("path")
     p.add_argument("--identity", action="store_true", help="write the pass-through predictor instead")
-    p.add_argument("--sampler", choices=["ode", "ancestral"], default="ode")
-    p.add_argument("--steps", type=int, default=4)
-    p.add_argument("--sigma-max", type=float, default=SIGMA_MAX)
+    p.add_argument("--half", action="store_true", help="store kernels as float16")
+    for name, kind in (("steps", int), ("sigma-min", float), ("sigma-max", float), ("rho", float)):
+        p.add_argument("--" + name, type=kind, help="of a denoiser; default: what its training says")
+    p.add_argument("--sampler", choices=["ode", "ancestral"])
     a = p.parse_args()
     if a.identity:
         identity(a.path)
-    else:
-        for k, v in export(a.checkpoint, a.path, a.sampler, a.steps, sigma_max=a.sigma_max).items():
-            print(f"{k}: {v}")
+        return
+    about = export(a.checkpoint, a.path, a.half, sampler=a.sampler, steps=a.steps, sigma_min=a.sigma_min,
+                   sigma_max=a.sigma_max, rho=a.rho)
+    for k, v in about.items():
+        print(f"{k}: {v}")
 
 
 if __name__ == "__main__":

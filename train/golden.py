@@ -1,8 +1,10 @@
 """Small files that hold the daemon's arithmetic to this one's.
 
-    python3 golden.py predictor.pt ../models/golden
+    python3 golden.py predictor.pt ../models/golden --denoiser denoiser.pt
 
 blurred.i420, sharpened.i420: 64x48 planes y, cb, cr in one run of bytes; the second is the first through the predictor.
+trajectory.f32: the denoiser's state on them, little-endian float32, before the first and after each of 4 steps of its sampler
+by its schedule; planes y, cb, cr in one run. golden.json: which networks, and the noise levels.
 schedule.json, ode.json, ancestral.json: numbers with 9 digits. The trajectories use D(x; sigma) = x / (1 + sigma^2),
 the exact denoiser of a standard normal, and recorded noise.
 """
@@ -13,31 +15,12 @@ import os
 import numpy as np
 import torch
 
-import blur
 import export
 import sample
+import testcard
 import train
 
-WIDTH, HEIGHT = 64, 48
-
-
-def picture(seed=7):
-    """A drawn scene, shaken: planes of WIDTH x HEIGHT."""
-    rng = np.random.default_rng(seed)
-    size = WIDTH + 64
-    yy, xx = np.mgrid[:size, :size]
-    scene = np.stack([120 + 60 * np.sin(xx / 9), 110 + 70 * np.cos(yy / 7), 90 + xx * 0.8], -1)
-    for _ in range(14):
-        x, y = rng.integers(0, size - 12, size=2)
-        w, h = rng.integers(4, 24, size=2)
-        scene[y:y + h, x:x + w] = rng.integers(0, 256, size=3)
-    blurred, _, _ = blur.degrade(rng, np.clip(scene, 0, 255).astype(np.uint8), WIDTH, 6.0, kind="hand")
-    y, cb, cr = blurred
-    return [y[:HEIGHT], cb[:HEIGHT // 2], cr[:HEIGHT // 2]]
-
-
-def raw(planes):
-    return b"".join(np.ascontiguousarray(p).astype(np.uint8).tobytes() for p in planes)
+STEPS = 4  # of trajectory.f32
 
 
 def digits(v):
@@ -78,29 +61,54 @@ def samplers(folder):
         write_json(folder, kind + ".json", trajectory(kind))
 
 
-def network(checkpoint, folder):
-    """The files that go with one predictor; golden.json says which."""
-    net, ck = train.load(checkpoint)
-    planes = picture()
-    graph = export.PredictorGraph(net).eval()
-    with torch.no_grad():
-        sharpened = graph(*(torch.from_numpy(np.ascontiguousarray(p))[None, None] for p in planes))
-    for name, content in (("blurred.i420", planes), ("sharpened.i420", [p[0, 0].numpy() for p in sharpened])):
-        with open(os.path.join(folder, name), "wb") as f:
-            f.write(raw(content))
+def states(graph, about, blurred, predicted):
+    """(noise levels, states before the first and after each step): a deterministic run of a DenoiserGraph, planes in a list."""
+    sigmas = sample.schedule(STEPS, *(float(about[k]) for k in ("sigma_min", "sigma_max", "rho")))
+    sigmas = [float(np.float32(s)) for s in sigmas]
+    x = [sigmas[0] * n for n in testcard.tensors(testcard.noise())]
+    out = [x]
+    for sigma, to in zip(sigmas, sigmas[1:]):
+        denoised = testcard.run(graph, [*x, torch.tensor([sigma]), *blurred, *predicted])
+        x = [d + to / sigma * (a - d) for a, d in zip(x, denoised)]
+        out.append(x)
+    return sigmas, out
+
+
+def write_bytes(folder, name, content):
+    with open(os.path.join(folder, name), "wb") as f:
+        f.write(content)
+
+
+def networks(predictor, denoiser, folder):
+    """The files that go with one predictor and its denoiser; golden.json says which."""
+    net, ck = train.load(predictor)
     about = export.describe(net, ck)
-    write_json(folder, "golden.json", dict(width=WIDTH, height=HEIGHT, predictor=about["name"], predictor_id=about["predictor_id"]))
+    blurred = testcard.tensors(testcard.picture())
+    sharpened = testcard.run(export.PredictorGraph(net), blurred)
+    which = dict(width=testcard.WIDTH, height=testcard.HEIGHT, predictor=about["name"], predictor_id=about["predictor_id"])
+    write_bytes(folder, "blurred.i420", testcard.raw(testcard.picture()))
+    write_bytes(folder, "sharpened.i420", testcard.raw(sharpened))
+    if denoiser:
+        net, ck = train.load(denoiser)
+        if ck["predictor_id"] != which["predictor_id"]:
+            raise ValueError(f"{denoiser} belongs to predictor {ck['predictor_id']}, not to {predictor}, {which['predictor_id']}")
+        about = export.describe(net, ck) | export.refinement(net, ck)
+        sigmas, run = states(export.DenoiserGraph(net), about, blurred, sharpened)
+        write_bytes(folder, "trajectory.f32", b"".join(testcard.raw(x) for x in run))
+        which |= dict(denoiser=about["name"], sigmas=digits(sigmas))
+    write_json(folder, "golden.json", which)
 
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("checkpoint", help="the predictor's, or - for the samplers alone")
+    p.add_argument("predictor", help="checkpoint, or - for the samplers alone")
     p.add_argument("folder")
+    p.add_argument("--denoiser", help="checkpoint")
     a = p.parse_args()
     os.makedirs(a.folder, exist_ok=True)
     samplers(a.folder)
-    if a.checkpoint != "-":
-        network(a.checkpoint, a.folder)
+    if a.predictor != "-":
+        networks(a.predictor, a.denoiser, a.folder)
 
 
 if __name__ == "__main__":

@@ -160,13 +160,21 @@ def save(path, **what):
 
 
 def validation(s, device):
-    """A function net -> line of text: luma PSNR gain on held-out synthetic pairs by shake length, and on real pairs."""
-    import evaluate
-    sets = evaluate.synthetic(s.photos, s, lengths=(0, 2, 6, 12, 20), count=12)
-    if s.pairs:
-        sets["real"] = evaluate.real(s.pairs)
-    gain = lambda net, pairs: evaluate.gain(lambda p: net(p.to(device)).cpu(), pairs)
-    return lambda net: " ".join(f"{k}:{gain(net, v):+.2f}" for k, v in sets.items())
+    """A function net -> line of text: luma PSNR gain on held-out synthetic pairs by shake length, and on sets of real pairs."""
+    import metrics
+    import scenes
+
+    images = data.photographs(s.photos, held_out=True)
+    sets = {str(n): scenes.shaken(images, n, 12) for n in (0, 2, 6, 12, 20)}
+    sets |= scenes.real(s.pairs) if s.pairs else {}
+
+    @torch.no_grad()
+    def gain(net, blurred, sharp):
+        y, c = blurred[0][None, None], np.stack(blurred[1:])[None, None]
+        out = model.unpack(net(packed(y, c, device)[0]))[0].clamp(0, 255).round()
+        return metrics.psnr(out[0, 0].cpu().numpy(), sharp[0]) - metrics.psnr(blurred[0], sharp[0])
+
+    return lambda net: " ".join(f"{k}:{np.mean([gain(net, *p) for p in pairs]):+.2f}" for k, pairs in sets.items())
 
 
 class Run:
