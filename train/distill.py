@@ -9,8 +9,6 @@ and that end: the straight line between the two is the best trade of distortion 
 number of steps still does what it does with a plain denoiser. Regression loses fine detail to averaging, so a second loss asks
 that small windows hold as much power in each band and direction as the sharp picture's do.
 """
-import math
-
 import torch
 import torch.nn.functional as F
 
@@ -20,23 +18,6 @@ import settings as settings_
 import train
 
 WINDOW = 32  # luma px, side of the windows whose spectra are compared
-
-
-def multistep(denoise, x, sigmas):
-    """DPM-Solver++(2M), Lu et al. 2022, algorithm 2: 10 steps end where some 100 of Euler's do.
-
-    Returns (mean, end): the first and the last answer of `denoise`. sigmas fall to 0, which is not divided by.
-    """
-    logs, first, old, before = [math.log(s) for s in sigmas[:-1]], None, None, 0.0
-    for i, sigma in enumerate(sigmas[:-1]):
-        new = denoise(x, sigma)
-        first = new if first is None else first
-        if i + 1 == len(logs):
-            return first, new
-        h = logs[i] - logs[i + 1]
-        slope = new if old is None else new + (new - old) * (h / (2 * before))
-        x = sigmas[i + 1] / sigma * x + (1 - sigmas[i + 1] / sigma) * slope
-        old, before = new, h
 
 
 def windows(luma):
@@ -77,11 +58,18 @@ class Distillation(train.Refinement):
     def start(self, net):
         net.load_state_dict(self.teacher.state_dict())
 
+    @torch.no_grad()
+    def trajectory(self, denoise, noise):
+        """(mean, end): the teacher's first answer and, ten steps of second order later, its last."""
+        answers = []
+        keep = lambda x, sigma: answers.append(denoise(x, sigma)) or answers[-1]
+        end = sample.dpmpp_2m(keep, noise * self.sigmas[0], self.sigmas)
+        return answers[0], end
+
     def loss(self, net, iteration, blurred, sharp, predicted):
         _, noise = train.draw_noise(self.s, iteration, blurred)
         ask = lambda who: lambda x, sigma: who(x, torch.full((len(x),), sigma, device=x.device), blurred, predicted)
-        with torch.no_grad():
-            mean, end = multistep(ask(self.teacher), noise * self.sigmas[0], self.sigmas)
+        mean, end = self.trajectory(ask(self.teacher), noise)
         total = 0
         for steps, share in zip(self.s.student_steps, self.s.share):
             sigmas = sample.schedule(steps, self.s.sigma_min, self.s.sigma_max, self.s.rho)
