@@ -127,6 +127,7 @@ func (c *Config) validate(in func(section string) func(key, format string, args 
 func (c *Config) resolve(folder string) {
 	for _, path := range []*string{
 		&c.Camera.Path, &c.Runtime.Library,
+		&c.Runtime.TensorRT.Calibration, &c.Runtime.TensorRT.DenoiserCalibration, &c.Runtime.TensorRT.TimingCachePath,
 		&c.MQTT.PasswordFile, &c.MQTT.CAFile, &c.MQTT.CertFile, &c.MQTT.KeyFile,
 	} {
 		*path = absolutePath(folder, *path)

@@ -64,7 +64,7 @@ func newImageFlags(flags *pflag.FlagSet) *imageFlags {
 
 func (o *imageFlags) apply(c *Config, plain bool) {
 	if plain {
-		c.Runtime.Providers = []string{"cpu"}
+		c.Runtime = c.Runtime.WithProviders(tensorrt.CPU)
 	}
 	set := func(flag string, do func()) {
 		if o.flags.Changed(flag) {
@@ -75,7 +75,7 @@ func (o *imageFlags) apply(c *Config, plain bool) {
 	set("samples", func() { c.Refine.Samples = o.samples })
 	set("seed", func() { c.Refine.Seed = o.seed })
 	set("sampler", func() { c.Refine.Sampler = infer.Sampler(o.sampler) })
-	set("providers", func() { c.Runtime.Providers = o.providers })
+	set("providers", func() { c.Runtime = c.Runtime.WithProviders(o.providers...) })
 	if o.predictOnly {
 		c.Refine.Steps, c.Models.Denoiser = 0, ""
 	}

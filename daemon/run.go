@@ -61,7 +61,7 @@ func (o *overrides) apply(c *Config) {
 	set("steps", func() { c.Refine.Steps = o.steps })
 	set("samples", func() { c.Refine.Samples = o.samples })
 	set("seed", func() { c.Refine.Seed = o.seed })
-	set("providers", func() { c.Runtime.Providers = strings.Split(o.provider, ",") })
+	set("providers", func() { c.Runtime = c.Runtime.WithProviders(strings.Split(o.provider, ",")...) })
 	set("broker", func() { c.MQTT.Broker = o.broker })
 	set("log-level", func() { c.Log.Level = o.level })
 }

@@ -3,7 +3,6 @@ package tensorrt
 import (
 	"runtime"
 	"slices"
-	"strings"
 )
 
 // The providers that this package knows, in the order of preference.
@@ -18,49 +17,49 @@ var known = []string{TensorRT, CUDA, CPU}
 // Config is the `runtime` section. Every key needs a restart.
 // The zero value is not valid: start from Default.
 type Config struct {
-	Library   string                       `yaml:"library"`   // path of libonnxruntime.so.1; "" = search, see Library
-	Providers []string                     `yaml:"providers"` // in order of preference: the first that passes a real run is used
-	Threads   int                          `yaml:"threads"`   // of one session, the calling thread included; 0 = all cores
-	Device    int                          `yaml:"device"`    // number of the GPU
-	Options   map[string]map[string]string `yaml:"options"`   // provider -> its own option -> value, passed on as they are
+	Library   string   `yaml:"library"`   // path of libonnxruntime.so.1; "" = search, see Library
+	Providers []string `yaml:"providers"` // in order of preference: the first that passes a real run is used
+	Threads   int      `yaml:"threads"`   // of one session, the calling thread included; 0 = all cores
+	Device    int      `yaml:"device"`    // number of the GPU
+
+	// Of the denoiser, where they are not the predictor's: [] = the same.
+	DenoiserProviders []string `yaml:"denoiser_providers"`
+
+	TensorRT TensorRTOptions `yaml:"tensorrt"`
+	CUDA     CUDAOptions     `yaml:"cuda"`
+
+	Options map[string]map[string]string `yaml:"options"` // provider -> its own option -> value, passed on as they are
+
+	engine, timing string // folders, see WithEngineCache
 }
 
 // Default is every provider in order, on all cores and the first GPU.
 func Default() Config {
-	return Config{Providers: slices.Clone(known)}
+	return Config{Providers: slices.Clone(known), TensorRT: defaultTensorRT(), CUDA: defaultCUDA()}
 }
 
-// Validate reports each fault with its key, relative to the section.
-func (c *Config) Validate(fault func(key, format string, args ...any)) {
-	if len(c.Providers) == 0 {
-		fault("providers", "is empty: name at least one of %s", strings.Join(known, ", "))
+// ProvidersFor is the list of one kind of model, in order of preference.
+func (c *Config) ProvidersFor(kind string) []string {
+	if kind == DenoiserKind && len(c.DenoiserProviders) > 0 {
+		return c.DenoiserProviders
 	}
-	for i, p := range c.Providers {
-		if !slices.Contains(known, p) {
-			fault("providers", "%q is no provider: use %s", p, strings.Join(known, ", "))
-		} else if slices.Contains(c.Providers[:i], p) {
-			fault("providers", "%s is named twice", p)
-		}
-	}
-	if c.Threads < 0 || c.Threads > 1024 {
-		fault("threads", "must be 0 (all cores) to 1024, not %d", c.Threads)
-	}
-	if c.Device < 0 {
-		fault("device", "must be a GPU's number from 0, not %d", c.Device)
-	}
-	c.validateOptions(fault)
+	return c.Providers
 }
 
-func (c *Config) validateOptions(fault func(key, format string, args ...any)) {
-	for _, provider := range sortedKeys(c.Options) {
-		key := "options." + provider
-		if provider != TensorRT && provider != CUDA {
-			fault(key, "takes no options: only %s and %s do", TensorRT, CUDA)
-		}
-		if _, ok := c.Options[provider]["device_id"]; ok {
-			fault(key+".device_id", "is set by the key runtime.device")
-		}
-	}
+// WithProviders is c with one list for both kinds of model.
+func (c Config) WithProviders(list ...string) Config {
+	c.Providers, c.DenoiserProviders = list, nil
+	return c
+}
+
+// WithEngineCache is c with a folder that TensorRT loads its engine from, and
+// writes it to when there is none, and one for the timing cache (used where
+// timing_cache is on and timing_cache_path names no other; "" = none). One
+// engine has one folder: sessions of two models need two. Without it each
+// session builds its engine anew, for itself.
+func (c Config) WithEngineCache(engine, timing string) Config {
+	c.engine, c.timing = engine, timing
+	return c
 }
 
 // threads is never 0: ONNX Runtime's own 0 pins each thread to a core.

@@ -150,7 +150,7 @@ func FuzzMetadata(f *testing.F) {
 		if err := s.Check(); err != nil {
 			t.Errorf("accepted: %v", err)
 		}
-		if _, err := m.padded(640, 360); err != nil {
+		if _, err := m.Padded(640, 360); err != nil {
 			t.Errorf("accepted: %v", err)
 		}
 	})

@@ -43,13 +43,13 @@ func OpenDenoiser(m *Model, c Config, w, h int) (*Denoiser, error) {
 	if m.Kind != DenoiserKind {
 		return nil, fmt.Errorf("%s: expected a denoiser, found a %s", m.Path, m.Kind)
 	}
-	size, err := m.padded(w, h)
+	size, err := m.Padded(w, h)
 	if err != nil {
 		return nil, err
 	}
 	d := newDenoiser(m, size, w, h)
 	if err = d.prepare(); err == nil {
-		d.choice, err = choose(c.Providers, func(provider string) (string, error) { return d.open(&c, provider) })
+		d.choice, err = choose(c.ProvidersFor(DenoiserKind), func(a *Attempt) error { return d.open(&c, a) })
 	}
 	if err != nil {
 		d.Close()
@@ -91,22 +91,37 @@ func (d *Denoiser) prepare() error {
 	})
 }
 
-func (d *Denoiser) open(c *Config, provider string) (detail string, err error) {
-	d.provider = provider
-	note, err := newSession(c, provider, denoiserInputs, d.size, func(o *ort.SessionOptions) (err error) {
-		d.session, err = ort.NewAdvancedSessionWithONNXData(d.model.Data, names(denoiserInputs), names(denoiserOutputs),
-			d.inputs.values, d.outputs.values, o)
-		return err
-	})
+// open tries one provider: it creates the session, runs it, and compares it with the CPU.
+func (d *Denoiser) open(c *Config, a *Attempt) error {
+	note, err := d.create(c, a.Provider)
 	if err != nil {
-		return note, err
+		return err
 	}
 	took, err := timed(d.smoke)
 	if err != nil {
-		d.closeSession()
-		return note, fmt.Errorf("the trial run failed: %w", err)
+		err = fmt.Errorf("the trial run failed: %w", err)
+	} else if a.Provider != CPU {
+		a.Difference, err = d.accept(c, d.model)
 	}
-	return describe(c, note, took), nil
+	if err != nil {
+		d.closeSession()
+		return err
+	}
+	a.Detail = describe(c, note, took)
+	return nil
+}
+
+func (d *Denoiser) create(c *Config, provider string) (note string, err error) {
+	d.provider = provider
+	in, out := names(denoiserInputs), names(denoiserOutputs)
+	return newSession(c, provider, DenoiserKind, d.size, func(o *ort.SessionOptions) (err error) {
+		if path := c.contextModel(); path != "" && provider == TensorRT {
+			d.session, err = ort.NewAdvancedSession(path, in, out, d.inputs.values, d.outputs.values, o)
+		} else {
+			d.session, err = ort.NewAdvancedSessionWithONNXData(d.model.Data, in, out, d.inputs.values, d.outputs.values, o)
+		}
+		return err
+	})
 }
 
 // smoke denoises noise of a middling sigma on a plain picture: the result must

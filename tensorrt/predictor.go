@@ -32,12 +32,12 @@ func OpenPredictor(m *Model, c Config, w, h int) (*Predictor, error) {
 	if m.Kind != PredictorKind {
 		return nil, fmt.Errorf("%s: expected a predictor, found a %s", m.Path, m.Kind)
 	}
-	size, err := m.padded(w, h)
+	size, err := m.Padded(w, h)
 	if err != nil {
 		return nil, err
 	}
 	p := newPredictor(m, size)
-	p.choice, err = choose(c.Providers, func(provider string) (string, error) { return p.open(&c, provider) })
+	p.choice, err = choose(c.ProvidersFor(PredictorKind), func(a *Attempt) error { return p.open(&c, a) })
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", m.Path, err)
 	}
@@ -48,24 +48,40 @@ func newPredictor(m *Model, size image.Point) *Predictor {
 	return &Predictor{model: m, size: size, bindings: map[*Binding]struct{}{}}
 }
 
-func (p *Predictor) open(c *Config, provider string) (detail string, err error) {
+// open tries one provider: it creates the session, runs it, and compares it with the CPU.
+func (p *Predictor) open(c *Config, a *Attempt) error {
+	note, err := p.create(c, a.Provider)
+	if err != nil {
+		return err
+	}
+	took, err := timed(p.smoke)
+	if err != nil {
+		err = fmt.Errorf("the trial run failed: %w", err)
+	} else if a.Provider != CPU {
+		a.Difference, err = p.accept(c, p.model)
+	}
+	if err != nil {
+		p.Close()
+		return err
+	}
+	a.Detail = describe(c, note, took)
+	return nil
+}
+
+func (p *Predictor) create(c *Config, provider string) (note string, err error) {
 	p.provider, p.rebind = provider, provider != CPU
-	note, err := newSession(c, provider, predictorInputs, p.size, func(o *ort.SessionOptions) (err error) {
-		p.session, err = ort.NewDynamicAdvancedSessionWithONNXData(p.model.Data, names(predictorInputs), names(predictorOutputs), o)
+	in, out := names(predictorInputs), names(predictorOutputs)
+	return newSession(c, provider, PredictorKind, p.size, func(o *ort.SessionOptions) (err error) {
+		if path := c.contextModel(); path != "" && provider == TensorRT {
+			p.session, err = ort.NewDynamicAdvancedSession(path, in, out, o)
+		} else {
+			p.session, err = ort.NewDynamicAdvancedSessionWithONNXData(p.model.Data, in, out, o)
+		}
 		if err == nil {
 			hold(p)
 		}
 		return err
 	})
-	if err != nil {
-		return note, err
-	}
-	took, err := timed(p.smoke)
-	if err != nil {
-		p.Close()
-		return note, fmt.Errorf("the trial run failed: %w", err)
-	}
-	return describe(c, note, took), nil
 }
 
 // smoke runs two plain pictures: a sharpened plain picture is about the same,
@@ -79,16 +95,21 @@ func (p *Predictor) smoke() error {
 	}
 	defer b.Close()
 	for _, grey := range [][2]byte{{128, 128}, {48, 100}} {
-		paint(in, grey[0], grey[1])
-		paint(out, ^grey[0], ^grey[1])
-		if err := b.Run(); err != nil {
-			return err
-		}
-		if err := plausible(out, grey[0], grey[1]); err != nil {
+		if err := b.tryGrey(in, out, grey[0], grey[1]); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// tryGrey runs the binding on a plain picture.
+func (b *Binding) tryGrey(in, out *image.YCbCr, luma, chroma byte) error {
+	paint(in, luma, chroma)
+	paint(out, ^luma, ^chroma)
+	if err := b.Run(); err != nil {
+		return err
+	}
+	return plausible(out, luma, chroma)
 }
 
 func paint(img *image.YCbCr, luma, chroma byte) {

@@ -30,7 +30,8 @@ func Probe(c Config) []Attempt {
 func probe(m *Model, c Config, provider string) Attempt {
 	p := newPredictor(m, image.Pt(128, 96))
 	defer p.Close()
-	return attempt(provider, func(provider string) (string, error) { return p.open(&c, provider) })
+	c.TensorRT, c.engine = defaultTensorRT(), "" // what is set for a network's engine does not fit this one
+	return attempt(provider, func(a *Attempt) error { return p.open(&c, a) })
 }
 
 // describe is the Detail of a chosen provider.

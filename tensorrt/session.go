@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"image"
-	"regexp"
 	"strings"
 	"time"
 
@@ -13,9 +12,10 @@ import (
 
 // Attempt is what became of one provider of the list.
 type Attempt struct {
-	Provider string
-	Err      error  // why it was passed over, in the library's own words; nil: it was chosen
-	Detail   string // what else is worth knowing
+	Provider   string
+	Err        error  // why it was passed over, in the library's own words; nil: it was chosen
+	Detail     string // what else is worth knowing
+	Difference string // of its output from the CPU's, where it was compared
 }
 
 // choice is the outcome of going through the list of providers.
@@ -31,7 +31,7 @@ func (c *choice) Provider() string { return c.provider }
 func (c *choice) Attempts() []Attempt { return c.attempts }
 
 // choose tries the providers in order until one works. If none does, the error holds every reason.
-func choose(providers []string, try func(provider string) (detail string, err error)) (choice, error) {
+func choose(providers []string, try func(*Attempt) error) (choice, error) {
 	var c choice
 	for _, p := range providers {
 		a := attempt(p, try)
@@ -49,9 +49,9 @@ func choose(providers []string, try func(provider string) (detail string, err er
 	return c, fmt.Errorf("none of runtime.providers works: %s", strings.Join(reasons, "; "))
 }
 
-func attempt(provider string, try func(string) (string, error)) Attempt {
+func attempt(provider string, try func(*Attempt) error) Attempt {
 	a := Attempt{Provider: provider}
-	run := func() { a.Detail, a.Err = try(provider) }
+	run := func() { a.Err = try(&a) }
 	if provider == CPU {
 		run()
 	} else {
@@ -61,23 +61,9 @@ func attempt(provider string, try func(string) (string, error)) Attempt {
 	return a
 }
 
-var inSource = regexp.MustCompile(`\S+\.(cc|h):\d+ .*?\[ONNXRuntimeError\] : \d+ : \w+ : `)
-
-// plain takes the place in ONNX Runtime's source out of its message: the words stay.
-func plain(err error) error {
-	if err == nil {
-		return nil
-	}
-	text := err.Error()
-	if short := inSource.ReplaceAllString(text, ""); short != text {
-		return errors.New(short)
-	}
-	return err
-}
-
-// newSession calls create with the options for one provider. ports and size
+// newSession calls create with the options for one provider. kind and size
 // are what the session will be run with. Alone in the process while it lasts.
-func newSession(c *Config, provider string, ports []port, size image.Point, create func(*ort.SessionOptions) error) (note string, err error) {
+func newSession(c *Config, provider, kind string, size image.Point, create func(*ort.SessionOptions) error) (note string, err error) {
 	err = exclusive(func() error {
 		o, err := ort.NewSessionOptions()
 		if err != nil {
@@ -87,7 +73,7 @@ func newSession(c *Config, provider string, ports []port, size image.Point, crea
 		if err := general(o, c.threads()); err != nil {
 			return err
 		}
-		if note, err = addProvider(o, c, provider, ports, size); err != nil {
+		if note, err = addProvider(o, c, provider, kind, size); err != nil {
 			return err
 		}
 		return create(o)

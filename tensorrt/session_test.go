@@ -1,7 +1,6 @@
 package tensorrt
 
 import (
-	"image"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -89,31 +88,6 @@ func TestPoolsDoNotSpin(t *testing.T) {
 
 func TestProbe(t *testing.T) {
 	checkAttempts(t, Probe(Default()))
-}
-
-func TestProfileIsOneSize(t *testing.T) {
-	ports := append([]port{{"sigma", f32, sigmaDims}}, planes("state_", "", f32)...)
-	const want = "sigma:1,state_y:1x1x368x640,state_cb:1x1x184x320,state_cr:1x1x184x320"
-	for key, got := range profile(ports, image.Pt(640, 368)) {
-		if got != want {
-			t.Errorf("%s: expected %s, found %s", key, want, got)
-		}
-	}
-}
-
-func TestProviderOptions(t *testing.T) {
-	c := Default()
-	c.Device = 3
-	c.Options = map[string]map[string]string{TensorRT: {"trt_fp16_enable": "1", "a": "theirs"}}
-	got := optionsOf(&c, TensorRT, map[string]string{"a": "ours", "b": "ours"})
-	for key, want := range map[string]string{"device_id": "3", "trt_fp16_enable": "1", "a": "theirs", "b": "ours"} {
-		if got[key] != want {
-			t.Errorf("%s: expected %q, found %q", key, want, got[key])
-		}
-	}
-	if got := optionsOf(&c, CUDA, nil); len(got) != 1 || got["device_id"] != "3" {
-		t.Errorf("cuda takes tensorrt's options: %v", got)
-	}
 }
 
 // Sessions may be opened, run and closed from many goroutines at once.

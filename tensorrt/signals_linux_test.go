@@ -59,7 +59,7 @@ func TestSignalsThatGoTakesMeanwhileStay(t *testing.T) {
 
 // The GPU providers go through keepSignals, the CPU does not need to.
 func TestAttemptKeepsSignals(t *testing.T) {
-	take := func(string) (string, error) { return "", foreign.Take(syscall.SIGWINCH) }
+	take := func(*Attempt) error { return foreign.Take(syscall.SIGWINCH) }
 	for _, provider := range []string{TensorRT, CUDA} {
 		if a := attempt(provider, take); a.Err != nil || foreign.Has(syscall.SIGWINCH) {
 			t.Errorf("%s leaves its signal handler behind (%v)", provider, a.Err)

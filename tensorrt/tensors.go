@@ -70,8 +70,8 @@ func (t *tensors) close() {
 	t.pins.Unpin()
 }
 
-// padded is the size of the planes in memory for a picture of w x h.
-func (m *Model) padded(w, h int) (image.Point, error) {
+// Padded is the size of the planes in memory for a picture of w x h.
+func (m *Model) Padded(w, h int) (image.Point, error) {
 	const most = 16384
 	if w < 1 || h < 1 || w > most || h > most {
 		return image.Point{}, fmt.Errorf("%s: a picture of %dx%d: each side must be 1 to %d pixels", m.Path, w, h, most)
