@@ -55,7 +55,7 @@ func attempt(provider string, try func(*Attempt) error) Attempt {
 	if provider == CPU {
 		run()
 	} else {
-		keepSignals(run)
+		KeepSignals(run)
 	}
 	a.Err = plain(a.Err)
 	return a

@@ -20,10 +20,10 @@ const (
 
 var keeping sync.Mutex
 
-// keepSignals runs call and puts back every signal handler that it replaced.
+// KeepSignals runs call and puts back every signal handler that it replaced.
 // Handlers that Go itself sets meanwhile (signal.Notify in another goroutine)
 // stay. Calls exclude each other, or one would save what the other's left behind.
-func keepSignals(call func()) {
+func KeepSignals(call func()) {
 	keeping.Lock()
 	defer keeping.Unlock()
 	var saved [lastSignal + 1]action

@@ -17,7 +17,7 @@ func TestSignalsAreKept(t *testing.T) {
 	signal.Notify(arrived, syscall.SIGTERM)
 	defer signal.Stop(arrived)
 
-	keepSignals(func() {
+	KeepSignals(func() {
 		for _, s := range taken {
 			if err := foreign.Take(s); err != nil {
 				t.Fatal(err)
@@ -53,11 +53,11 @@ func TestSignalsThatGoTakesMeanwhileStay(t *testing.T) {
 	defer signal.Reset(syscall.SIGUSR2)
 	arrived := make(chan os.Signal, 1)
 	defer signal.Stop(arrived)
-	keepSignals(func() { signal.Notify(arrived, syscall.SIGUSR2) })
+	KeepSignals(func() { signal.Notify(arrived, syscall.SIGUSR2) })
 	expectSignal(t, arrived, syscall.SIGUSR2)
 }
 
-// The GPU providers go through keepSignals, the CPU does not need to.
+// The GPU providers go through KeepSignals, the CPU does not need to.
 func TestAttemptKeepsSignals(t *testing.T) {
 	take := func(*Attempt) error { return foreign.Take(syscall.SIGWINCH) }
 	for _, provider := range []string{TensorRT, CUDA} {
@@ -65,7 +65,7 @@ func TestAttemptKeepsSignals(t *testing.T) {
 			t.Errorf("%s leaves its signal handler behind (%v)", provider, a.Err)
 		}
 	}
-	keepSignals(func() {
+	KeepSignals(func() {
 		if a := attempt(CPU, take); a.Err != nil || !foreign.Has(syscall.SIGWINCH) {
 			t.Errorf("the handler was not replaced: this test shows nothing (%v)", a.Err)
 		}
