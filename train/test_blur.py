@@ -8,6 +8,7 @@ import numpy as np
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import blur
+import camera
 import motion
 import signs
 
@@ -114,22 +115,22 @@ class Motion(unittest.TestCase):
 
 class Camera(unittest.TestCase):
     def test_curve_there_and_back(self):
-        for c in (blur.Curve(1.0), blur.Curve(2.2), blur.Curve(2.5, 0.4)):
+        for c in (camera.Curve(1.0), camera.Curve(2.2), camera.Curve(2.5, 0.4)):
             np.testing.assert_allclose(c.encode(c.decode(tiles())), tiles(), atol=0.1)
 
     def test_mosaic_keeps_a_flat_colour(self):
         flat = np.full((32, 32, 3), (0.1, 0.4, 0.7), np.float32)
-        for seed in range(4):
-            out = blur.mosaic(np.random.default_rng(seed), flat, 0, 0)
+        for edges in (False, True):
+            out = camera.mosaic(np.random.default_rng(0), flat, 0, 0, (1.9, 1.0, 1.4), edges)
             np.testing.assert_allclose(out[4:-4, 4:-4], flat[4:-4, 4:-4], atol=1e-3)
 
     def test_noise_grows_with_light(self):
         rng = np.random.default_rng(0)
-        dim, bright = (blur.add_noise(rng, np.full((64, 64, 3), v, np.float32), 0.02, 0.001).std() for v in (0.04, 0.64))
+        dim, bright = (camera.add_noise(rng, np.full((64, 64, 3), v, np.float32), 0.02, 0.001).std() for v in (0.04, 0.64))
         self.assertAlmostEqual(bright / dim, 4, delta=0.3)
 
     def test_night_is_dark_with_lamps_brighter_than_white(self):
-        light = blur.nightfall(np.random.default_rng(2), np.full((96, 96, 3), 0.5, np.float32))
+        light = camera.night(np.full((96, 96, 3), 0.5, np.float32), (0.1, 0.2, 0.1), [(40, 40, 2.0, 9.0, (1, 1, 0.8))])
         self.assertLess(np.median(light), 0.2)
         self.assertGreater(light.max(), 1.5)
 
