@@ -61,8 +61,8 @@ func execute(ctx context.Context, env environment, args []string) int {
 	}
 	name := args[0]
 	if name == "help" || name == "-h" || name == "--help" {
-		if len(args) == 2 && name == "help" {
-			return execute(ctx, env, []string{args[1], "--help"})
+		if len(args) > 1 && name == "help" {
+			return execute(ctx, env, append(args[1:len(args):len(args)], "--help"))
 		}
 		fmt.Fprint(env.stdout, help())
 		return 0
@@ -74,12 +74,42 @@ func execute(ctx context.Context, env environment, args []string) int {
 		fmt.Fprint(env.stdout, manPage())
 		return 0
 	}
+	if c, rest, ok := find(args, name); ok {
+		return status(env, c, c.execute(ctx, env, rest))
+	}
+	if verbs := list(name + " "); verbs != "" {
+		return askForVerb(env, name, args[1:], verbs)
+	}
+	fmt.Fprintf(env.stderr, "sharpend: there is no command %q; the commands are:\n%s", name, list(""))
+	return 2
+}
+
+// find looks for a command, whose name may be of two words, and returns what follows it.
+func find(args []string, name string) (c command, rest []string, ok bool) {
 	for _, c := range commands {
-		if c.name == name {
-			return status(env, c, c.execute(ctx, env, args[1:]))
+		first, second, two := strings.Cut(c.name, " ")
+		switch {
+		case first != name:
+		case !two:
+			return c, args[1:], true
+		case len(args) > 1 && args[1] == second:
+			return c, args[2:], true
 		}
 	}
-	fmt.Fprintf(env.stderr, "sharpend: there is no command %q; the commands are:\n%s", name, list())
+	return command{}, nil, false
+}
+
+// askForVerb answers a command of two words whose second is missing or wrong.
+func askForVerb(env environment, name string, rest []string, verbs string) int {
+	if len(rest) > 0 && (rest[0] == "--help" || rest[0] == "-h") {
+		fmt.Fprintf(env.stdout, "Usage: sharpend %s COMMAND [flags]\n\nCommands:\n%s", name, verbs)
+		return 0
+	}
+	problem := "a word is missing"
+	if len(rest) > 0 {
+		problem = fmt.Sprintf("there is no %q", rest[0])
+	}
+	fmt.Fprintf(env.stderr, "sharpend %s: %s; the commands are:\n%s", name, problem, verbs)
 	return 2
 }
 
@@ -115,14 +145,17 @@ func status(env environment, c command, err error) int {
 }
 
 func help() string {
-	return "Sharpend makes moving cameras see sharply.\n\nUsage: sharpend COMMAND [flags]\n\nCommands:\n" + list() +
+	return "Sharpend makes moving cameras see sharply.\n\nUsage: sharpend COMMAND [flags]\n\nCommands:\n" + list("") +
 		"\nsharpend COMMAND --help says more. Start with: sharpend run --config configs/demo.yaml\n"
 }
 
-func list() string {
+// list is the commands whose names start with prefix, one a line.
+func list(prefix string) string {
 	var b strings.Builder
 	for _, c := range commands {
-		fmt.Fprintf(&b, "  %-8s %s\n", c.name, c.summary)
+		if strings.HasPrefix(c.name, prefix) {
+			fmt.Fprintf(&b, "  %-14s %s\n", c.name, c.summary)
+		}
 	}
 	return b.String()
 }
