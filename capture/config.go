@@ -40,6 +40,7 @@ type SceneConfig struct {
 	Seed  uint64  `yaml:"seed"`
 	Blur  float64 `yaml:"blur"`  // mean length of the motion path, pixels
 	Noise float64 `yaml:"noise"` // standard deviation, grey levels
+	Rest  bool    `yaml:"rest"`  // the camera does not pan; with blur 0 it rests
 }
 
 // Default is the configuration of an empty camera section.

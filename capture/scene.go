@@ -52,7 +52,10 @@ func NewScene(ctx context.Context, c SceneConfig, w, h int) (*Scene, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		origin := pan(n, len(paths.kernels)).Add(image.Pt(margin, margin))
+		origin := image.Pt(margin, margin)
+		if !c.Rest {
+			origin = origin.Add(pan(n, len(paths.kernels)))
+		}
 		s.views = append(s.views, view{origin, shutter.expose(origin, path)})
 	}
 	s.luma, s.chroma = drawNoise(c.Seed, c.Noise, w), drawNoise(^c.Seed, c.Noise/2, w)

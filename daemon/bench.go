@@ -98,6 +98,7 @@ func (c *Config) bench(ctx context.Context, rounds int, length time.Duration) (*
 	if c.Camera.Source == capture.V4L2 {
 		c.Camera.Source = capture.Synthetic // a camera's own rate would be the limit
 	}
+	c.Predict.SkipSharp = 0 // every frame costs a prediction, or the figures would hang on the scene
 	c.MQTT.Broker, c.MQTT.Listen = mqtt.Embedded, "127.0.0.1:0"
 	var err error
 	if b.networks, err = c.start(b.log); err != nil {

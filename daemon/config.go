@@ -14,20 +14,23 @@ import (
 	"sharpend/infer"
 	"sharpend/mqtt"
 	"sharpend/tensorrt"
+	"sharpend/tensorrt/engines"
 )
 
 // Config is the whole configuration, the sum of the packages' own. A key
 // tagged live takes effect on SIGHUP; any other needs a restart.
 type Config struct {
-	Name    string          `yaml:"name"`
-	Camera  capture.Config  `yaml:"camera"`
-	Models  Models          `yaml:"models"`
-	Runtime tensorrt.Config `yaml:"runtime"`
-	Refine  infer.Config    `yaml:"refine"`
-	MQTT    mqtt.Config     `yaml:"mqtt"`
-	Publish Publish         `yaml:"publish" live:"true"`
-	Stats   Stats           `yaml:"stats" live:"true"`
-	Log     Log             `yaml:"log" live:"true"`
+	Name    string           `yaml:"name"`
+	Camera  capture.Config   `yaml:"camera"`
+	Models  Models           `yaml:"models"`
+	Runtime tensorrt.Config  `yaml:"runtime"`
+	Engines engines.Config   `yaml:"engines"`
+	Predict infer.Prediction `yaml:"predict" live:"true"`
+	Refine  infer.Config     `yaml:"refine"`
+	MQTT    mqtt.Config      `yaml:"mqtt"`
+	Publish Publish          `yaml:"publish" live:"true"`
+	Stats   Stats            `yaml:"stats" live:"true"`
+	Log     Log              `yaml:"log" live:"true"`
 }
 
 // Models names the networks' files. A bare file name is a shipped model.
@@ -59,6 +62,8 @@ func Default() *Config {
 		Camera:  capture.Default(),
 		Models:  Models{Predictor: "predictor-s.onnx", Denoiser: "denoiser-s.onnx"},
 		Runtime: tensorrt.Default(),
+		Engines: engines.Default(),
+		Predict: infer.DefaultPrediction(),
 		Refine:  infer.Default(),
 		MQTT:    mqtt.Default(),
 		Publish: Publish{Quality: 85},
@@ -118,6 +123,7 @@ func (c *Config) validate(in func(section string) func(key, format string, args 
 	}
 	c.Camera.Validate(in("camera"))
 	c.Runtime.Validate(in("runtime"))
+	c.Predict.Validate(in("predict"))
 	c.Refine.Validate(in("refine"))
 	c.MQTT.Validate(in("mqtt"))
 }
@@ -126,7 +132,7 @@ func (c *Config) validate(in func(section string) func(key, format string, args 
 // file's folder, and a bare model name is looked up among the shipped models.
 func (c *Config) resolve(folder string) {
 	for _, path := range []*string{
-		&c.Camera.Path, &c.Runtime.Library,
+		&c.Camera.Path, &c.Runtime.Library, &c.Engines.Cache,
 		&c.Runtime.TensorRT.Calibration, &c.Runtime.TensorRT.DenoiserCalibration, &c.Runtime.TensorRT.TimingCachePath,
 		&c.MQTT.PasswordFile, &c.MQTT.CAFile, &c.MQTT.CertFile, &c.MQTT.KeyFile,
 	} {

@@ -32,6 +32,7 @@ type frame struct {
 	number        uint64            // counts the frames read since the start
 	afterLoss     bool              // first frame of a newly opened camera
 	sharp         *image.YCbCr      // predicted or, in a keyframe, refined
+	unchanged     bool              // it was sharp as it came: the camera's picture is published, see gatekeeper
 	binding       *tensorrt.Binding // predicts Image into sharp; nil in a keyframe's copy
 	stamps        [stampCount]time.Time
 	key           keyframe
@@ -55,14 +56,22 @@ type keyframe struct {
 // release hands the frame back to the free list that it came from.
 func (f *frame) release() { f.home <- f }
 
+// picture is what is published of the frame.
+func (f *frame) picture() *image.YCbCr {
+	if f.unchanged {
+		return f.Image
+	}
+	return f.sharp
+}
+
 // copyTo fills the keyframe copy k with f's pictures and identity.
 func (f *frame) copyTo(k *frame) {
 	infer.Copy(k.Image, f.Image)
-	infer.Copy(k.sharp, f.sharp)
+	infer.Copy(k.sharp, f.picture())
 	if k.Truth != nil && f.Truth != nil {
 		infer.Copy(k.Truth, f.Truth)
 	}
-	k.number, k.Sequence, k.Time, k.stamps = f.number, f.Sequence, f.Time, f.stamps
+	k.number, k.Sequence, k.Time, k.stamps, k.unchanged = f.number, f.Sequence, f.Time, f.stamps, f.unchanged
 }
 
 // moveTo copies f's camera picture and identity to g, a frame of another set of

@@ -145,21 +145,22 @@ func (p *pipeline) control(ctx context.Context, signals <-chan os.Signal) {
 	}
 }
 
-// predict sharpens every frame and copies keyframes for the refiner.
+// predict sharpens every frame that needs it, and copies keyframes for the refiner.
 func (p *pipeline) predict(ctx context.Context) {
 	defer close(p.toRefine.slot)
 	defer close(p.toPublish.slot)
-	choice, freeze := chooser{}, freezer(p.log)
+	choice, gate, freeze := chooser{}, gatekeeper{pipeline: p}, freezer(p.log)
 	for f := range p.toPredict.slot {
 		p.vitals.predictor.begin()
 		freeze()
-		f, err := p.predictOrFallBack(f)
+		reason := choice.choose(p, f)
+		f, err := gate.predict(f, reason == infer.ReasonRequest)
 		if err != nil {
 			p.fail(fmt.Errorf("predictor: %w", err))
 			f.release()
 			continue
 		}
-		if reason := choice.choose(p, f); reason != "" {
+		if reason != "" {
 			p.copyKeyframe(ctx, f, reason)
 		}
 		p.toPublish.give(ctx, f)

@@ -96,7 +96,7 @@ func (w *publisher) send(level string, retained bool, f *frame, b *buffer) bool 
 		return false
 	}
 	start := time.Now()
-	plain, err := w.encoder.Encode(b.plain[:0], f.sharp, w.config.Load().Publish.Quality)
+	plain, err := w.encoder.Encode(b.plain[:0], f.picture(), w.config.Load().Publish.Quality)
 	if err != nil {
 		w.fail(fmt.Errorf("encoder: %w", err))
 		return false
@@ -137,6 +137,9 @@ func tag(f *frame) []byte {
 	b = f.Time.UTC().AppendFormat(b, time.RFC3339Nano)
 	b = append(b, `","steps":`...)
 	b = strconv.AppendInt(b, int64(f.key.steps), 10)
+	if f.unchanged {
+		b = append(b, `,"unchanged":true`...)
+	}
 	b = append(b, '}')
 	f.tag = b
 	return b
@@ -150,6 +153,7 @@ type keyframeMeta struct {
 	AgeMS      float64        `json:"age_ms"`
 	Reason     string         `json:"reason"`
 	Request    string         `json:"transaction,omitempty"`
+	Unchanged  bool           `json:"unchanged"` // sharp as it came: the camera's own picture
 	StepsAsked int            `json:"steps_asked"`
 	StepsDone  int            `json:"steps_done"`
 	Samples    int            `json:"samples"`
@@ -175,7 +179,7 @@ func (w *publisher) meta(k *frame) keyframeMeta {
 	m := keyframeMeta{
 		Frame: k.number, Sequence: k.Sequence, Time: k.Time,
 		AgeMS:  milliseconds(k.stamps[stampPublished].Sub(k.Time)),
-		Reason: k.key.reason, Request: k.key.request,
+		Reason: k.key.reason, Request: k.key.request, Unchanged: k.unchanged,
 		StepsAsked: k.key.asked.Steps, StepsDone: k.key.steps,
 		Samples: k.key.asked.Samples, Seed: k.key.asked.Seed, Sampler: k.key.asked.Sampler,
 		Schedule: k.key.asked.Schedule, SpentMS: milliseconds(k.key.spent),

@@ -12,6 +12,9 @@ import (
 func (s snapshot) line() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s  in %.1f/s  out %.1f/s", s.Camera, s.RateIn, s.RateOut)
+	if s.Skipped > 0 {
+		fmt.Fprintf(&b, "  skipped %d", s.Skipped)
+	}
 	fmt.Fprintf(&b, "  latency %s ms", quantileText(s.Times["latency"]))
 	fmt.Fprintf(&b, "  keyframes %d/%d (%d steps", s.Keyframes.Done, s.Keyframes.Asked, s.Steps)
 	if s.Samples > 1 {
@@ -36,6 +39,9 @@ func (s snapshot) summary() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\nRan %.1f s on %s: %d frames in, %d out (%.1f/s), %d of %d keyframes refined with %d steps.\n",
 		s.Uptime, s.Provider, s.In, s.Out, s.RateOut, s.Keyframes.Done, s.Keyframes.Asked, s.Steps)
+	if s.Skipped > 0 {
+		fmt.Fprintf(&b, "%d frames were sharp as they came, and were not predicted (predict.skip_sharp).\n", s.Skipped)
+	}
 	fmt.Fprintf(&b, "Drops: %s. Camera lost %d times.\n", countsText(s.Drops, dropNames[:]), s.Losses)
 	fmt.Fprintf(&b, "Memory: %.0f MB resident, %.0f MB of them library and models.\n", float64(s.Memory)/1e6, float64(s.Ready)/1e6)
 	for _, name := range stageNames {

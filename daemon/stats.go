@@ -57,6 +57,7 @@ func (t *timing) add(d time.Duration) {
 type stats struct {
 	start            time.Time
 	in, out, keys    atomic.Uint64
+	skipped          atomic.Uint64 // frames not predicted, because they were sharp
 	asked, shortened atomic.Uint64 // keyframes decided, and shortened by the budget
 	losses           atomic.Uint64 // of the camera
 	ready            atomic.Uint64 // resident bytes with the predictor open and no frame read yet
@@ -113,6 +114,7 @@ type snapshot struct {
 	Camera    string               `json:"camera"`
 	In        uint64               `json:"frames_in"`
 	Out       uint64               `json:"frames_out"`
+	Skipped   uint64               `json:"frames_skipped"` // not predicted: sharp as they came
 	RateIn    float64              `json:"fps_in"`
 	RateOut   float64              `json:"fps_out"`
 	Drops     map[string]uint64    `json:"drops"`
@@ -155,7 +157,7 @@ func (s *stats) snapshot(now time.Time, total bool) snapshot {
 	seconds := max(now.Sub(from.at).Seconds(), 1e-9)
 	return snapshot{
 		Time: now, Uptime: now.Sub(s.start).Seconds(),
-		In: s.last.in, Out: s.last.out,
+		In: s.last.in, Out: s.last.out, Skipped: s.skipped.Load(),
 		RateIn:  float64(s.last.in-from.in) / seconds,
 		RateOut: float64(s.last.out-from.out) / seconds,
 		Drops:   s.dropMap(), Damaged: maps.Clone(s.damaged), Losses: s.losses.Load(),

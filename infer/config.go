@@ -35,6 +35,22 @@ type Config struct {
 	Keyframes Keyframes `yaml:"keyframes" live:"true"`
 }
 
+// Prediction is the predict section of the configuration file.
+type Prediction struct {
+	SkipSharp float64 `yaml:"skip_sharp"` // threshold of the Gate: share of the scene's best sharpness; 0 = predict every frame
+}
+
+// DefaultPrediction is the configuration of an absent predict section.
+func DefaultPrediction() Prediction { return Prediction{SkipSharp: 0.97} }
+
+// Validate calls fault for a value that cannot work; key is relative to the
+// predict section.
+func (p *Prediction) Validate(fault func(key, format string, args ...any)) {
+	if !(p.SkipSharp >= 0 && p.SkipSharp <= 1) {
+		fault("skip_sharp", "must be a number from 0 (= predict every frame) to 1, not %v", p.SkipSharp)
+	}
+}
+
 // Default is the configuration of an absent refine section.
 func Default() Config {
 	return Config{
