@@ -52,18 +52,20 @@ def run(graph, inputs):
         return graph.eval()(*inputs)
 
 
+def fields(given, taken):
+    """Metadata: what went in and what came out, bytes."""
+    text = lambda b: base64.b64encode(b).decode()
+    return dict(golden_width=WIDTH, golden_height=HEIGHT, golden_input=text(given), golden_output=text(taken))
+
+
 def record(graph):
     """The metadata of a recorded run of a graph of export.py; None stands for the identity."""
     blurred = picture()
-    about = dict(golden_width=WIDTH, golden_height=HEIGHT)
     if graph is None:
-        given = taken = raw(blurred)
-    elif "sigma" not in graph.inputs:
-        given, taken = raw(blurred), raw(run(graph, tensors(blurred)))
-    else:
-        state, predicted = [n * np.float32(np.hypot(1, SIGMA)) for n in noise()], shifted(blurred)
-        inputs = [*tensors(state), torch.tensor([SIGMA]), *tensors(blurred), *tensors(predicted)]
-        given, taken = raw(state) + raw(blurred) + raw(predicted), raw(run(graph, inputs))
-        about["golden_sigma"] = SIGMA
-    text = lambda b: base64.b64encode(b).decode()
-    return about | dict(golden_input=text(given), golden_output=text(taken))
+        return fields(raw(blurred), raw(blurred))
+    if "sigma" not in graph.inputs:
+        return fields(raw(blurred), raw(run(graph, tensors(blurred))))
+    state, predicted = [n * np.float32(np.hypot(1, SIGMA)) for n in noise()], shifted(blurred)
+    inputs = [*tensors(state), torch.tensor([SIGMA]), *tensors(blurred), *tensors(predicted)]
+    given = raw(state) + raw(blurred) + raw(predicted)
+    return fields(given, raw(run(graph, inputs))) | dict(golden_sigma=SIGMA)
