@@ -31,6 +31,7 @@ type Config struct {
 	Options map[string]map[string]string `yaml:"options"` // provider -> its own option -> value, passed on as they are
 
 	engine, timing string // folders, see WithEngineCache
+	profile        string // path, less its ending, of the session's profile
 }
 
 // Default is every provider in order, on all cores and the first GPU.

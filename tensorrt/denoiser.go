@@ -97,12 +97,7 @@ func (d *Denoiser) open(c *Config, a *Attempt) error {
 	if err != nil {
 		return err
 	}
-	took, err := timed(d.smoke)
-	if err != nil {
-		err = fmt.Errorf("the trial run failed: %w", err)
-	} else if a.Provider != CPU {
-		a.Difference, err = d.accept(c, d.model)
-	}
+	took, err := a.trial(d.smoke, func() (string, error) { return d.accept(c, d.model) })
 	if err != nil {
 		d.closeSession()
 		return err

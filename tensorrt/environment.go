@@ -34,7 +34,13 @@ var environment struct {
 // off and its own log silent (errors come back as values). Starting the same
 // library again does nothing; another one needs a Stop first.
 // Safe for concurrent use.
-func Start(path string) error {
+func Start(path string) error { return start(path, ort.WithLogLevelFatal()) }
+
+// StartLogging is Start with ONNX Runtime's warnings on standard error, and so
+// TensorRT's own log of a build (runtime.tensorrt.build_log): for the process that builds.
+func StartLogging(path string) error { return start(path, ort.WithLogLevelWarning()) }
+
+func start(path string, level ort.EnvironmentOption) error {
 	environment.Lock()
 	defer environment.Unlock()
 	if environment.path == path && path != "" {
@@ -48,7 +54,7 @@ func Start(path string) error {
 		return err
 	}
 	ort.SetSharedLibraryPath(path)
-	if err := ort.InitializeEnvironment(ort.WithLogLevelFatal()); err != nil {
+	if err := ort.InitializeEnvironment(level); err != nil {
 		return startError(path, err)
 	}
 	environment.path = path

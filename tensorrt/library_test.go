@@ -137,6 +137,12 @@ func TestStopAndStartAgain(t *testing.T) {
 		}
 	})
 	whenStopped(t)
+	if err := StartLogging(library); err != nil {
+		t.Fatal(err)
+	}
+	if err := Stop(); err != nil {
+		t.Fatal(err)
+	}
 	for range 3 {
 		if err := Start(library); err != nil {
 			t.Fatal(err)

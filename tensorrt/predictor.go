@@ -54,12 +54,7 @@ func (p *Predictor) open(c *Config, a *Attempt) error {
 	if err != nil {
 		return err
 	}
-	took, err := timed(p.smoke)
-	if err != nil {
-		err = fmt.Errorf("the trial run failed: %w", err)
-	} else if a.Provider != CPU {
-		a.Difference, err = p.accept(c, p.model)
-	}
+	took, err := a.trial(p.smoke, func() (string, error) { return p.accept(c, p.model) })
 	if err != nil {
 		p.Close()
 		return err

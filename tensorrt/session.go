@@ -61,6 +61,17 @@ func attempt(provider string, try func(*Attempt) error) Attempt {
 	return a
 }
 
+// trial runs a fresh session, and compares it with the CPU unless it is the CPU.
+func (a *Attempt) trial(smoke func() error, accept func() (difference string, err error)) (took time.Duration, err error) {
+	if took, err = timed(smoke); err != nil {
+		return took, fmt.Errorf("the trial run failed: %w", err)
+	}
+	if a.Provider != CPU {
+		a.Difference, err = accept()
+	}
+	return took, err
+}
+
 // newSession calls create with the options for one provider. kind and size
 // are what the session will be run with. Alone in the process while it lasts.
 func newSession(c *Config, provider, kind string, size image.Point, create func(*ort.SessionOptions) error) (note string, err error) {
@@ -75,6 +86,11 @@ func newSession(c *Config, provider, kind string, size image.Point, create func(
 		}
 		if note, err = addProvider(o, c, provider, kind, size); err != nil {
 			return err
+		}
+		if c.profile != "" {
+			if err := o.EnableProfiling(c.profile); err != nil {
+				return err
+			}
 		}
 		return create(o)
 	})

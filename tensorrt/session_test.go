@@ -1,10 +1,12 @@
 package tensorrt
 
 import (
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -52,6 +54,27 @@ func checkAttempts(t *testing.T, attempts []Attempt) {
 	}
 	if a := attempts[2]; a.Provider != CPU || a.Err != nil || !strings.Contains(a.Detail, "trial run") {
 		t.Errorf("attempt 2: expected cpu with a trial run, found %+v", a)
+	}
+}
+
+// Every provider but the CPU is compared with it, once its trial run is over.
+func TestTrial(t *testing.T) {
+	for _, provider := range known {
+		var calls []string
+		a := Attempt{Provider: provider}
+		_, err := a.trial(func() error { calls = append(calls, "smoke"); return nil },
+			func() (string, error) { calls = append(calls, "accept"); return "max 1", io.ErrNoProgress })
+		if provider == CPU && (err != nil || len(calls) != 1 || a.Difference != "") {
+			t.Errorf("cpu: expected a trial run alone, found %v (%v)", calls, err)
+		}
+		if provider != CPU && (err != io.ErrNoProgress || !slices.Equal(calls, []string{"smoke", "accept"}) || a.Difference != "max 1") {
+			t.Errorf("%s: expected a trial run and a comparison, found %v (%v)", provider, calls, err)
+		}
+		calls = nil
+		_, err = a.trial(func() error { return io.ErrNoProgress }, func() (string, error) { calls = append(calls, "accept"); return "", nil })
+		if err == nil || !strings.HasPrefix(err.Error(), "the trial run failed: ") || calls != nil {
+			t.Errorf("%s: a failed trial run: found %v and %v", provider, err, calls)
+		}
 	}
 }
 
