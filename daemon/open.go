@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"image"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -16,6 +17,9 @@ import (
 type networks struct {
 	predictor *tensorrt.Model
 	denoiser  *tensorrt.Model // nil: keyframes show the predicted picture
+	// What to go back to if the denoiser cannot refine its first keyframe; nil
+	// once it could, and for the networks of the start.
+	instead atomic.Pointer[networks]
 }
 
 // networks are those in force.
@@ -65,7 +69,6 @@ type refinery struct {
 	perStep  time.Duration // smoothed time of one evaluation
 	stopWait func() bool   // ends the watch that terminates a run when the context is done
 	swapped  bool          // by a swap, and no keyframe refined yet
-	instead  *networks     // what to go back to if the first keyframe fails; nil: the same networks
 }
 
 // newRefinery opens the denoiser on a thread of low priority; the calling one.
@@ -112,5 +115,5 @@ func (c *Config) loadNetworks() (*networks, error) {
 	if err := settingsFor(c.Refine, denoiser).Check(); err != nil {
 		return nil, fmt.Errorf("refine: %w", err)
 	}
-	return &networks{predictor, denoiser}, nil
+	return &networks{predictor: predictor, denoiser: denoiser}, nil
 }

@@ -151,11 +151,12 @@ func (p *pipeline) fit(camera *capture.Camera) error {
 func (p *pipeline) refit(old *frames, camera *capture.Camera) error {
 	p.vitals.building.Store(true)
 	defer p.vitals.building.Store(false)
-	if old.trial != nil {
-		old.trial.end(nil) // the set behind it has the wrong size, too
+	n := old.networks
+	if t := old.trial; t != nil && t.end(errAnotherSize) {
+		n = t.networks // the trial begins anew at this size
 	}
 	old.close()
-	set, err := p.newSet(old.networks, sizeOf(camera), camera.HasTruth)
+	set, err := p.newSet(n, sizeOf(camera), camera.HasTruth)
 	if err != nil {
 		return err
 	}

@@ -134,36 +134,43 @@ func (r *refiner) refine(ctx context.Context, k *frame) error {
 // sample refines k on a session that suits it; where one that a swap brought
 // fails at once, what was before it takes over again.
 func (r *refiner) sample(ctx context.Context, k *frame) error {
-	if err := r.readyFor(ctx, k.set.networks, k.Image.Rect.Size()); err != nil {
-		return err
+	n := k.set.networks
+	err := r.readyFor(ctx, n, k.Image.Rect.Size())
+	if err == nil {
+		err = r.evaluate(k)
 	}
-	err := r.evaluate(k)
-	if err != nil && ctx.Err() == nil && r.now.swapped {
-		err = r.fallBack(ctx, k, err)
+	if err != nil && ctx.Err() == nil {
+		return r.fallBack(k, err)
 	}
-	if err == nil && r.now.swapped && k.set.networks != r.broken {
+	if err == nil && r.now.swapped {
 		r.leave(r.before)
-		r.before, r.now.swapped, r.now.instead = nil, false, nil
+		r.before, r.now.swapped = nil, false
+	}
+	if err == nil {
+		n.instead.Store(nil)
 	}
 	return err
 }
 
 // fallBack refines k on the session before, if that is of the same denoiser.
-// Else k shows the predicted picture, and both networks are swapped back.
-func (r *refiner) fallBack(ctx context.Context, k *frame, failed error) error {
-	if instead := r.now.instead; instead != nil {
-		r.broken, k.key.steps = k.set.networks, 0
-		r.swap(swapRequest{why: "rolling back", after: failed, stage: func() (*networks, error) { return instead, nil }})
-		return nil
+// Else k shows the predicted picture, and both networks are swapped back, where
+// there are some to go back to.
+func (r *refiner) fallBack(k *frame, failed error) error {
+	n := k.set.networks
+	if r.now != nil && r.now.swapped && r.before.suits(n, r.now.size) {
+		r.leave(r.now)
+		r.before, r.now = nil, r.before
+		r.state.refinerOpened(r.now.session)
+		r.tellSwap(swapRolledBack, "denoiser opened anew", failed)
+		return r.evaluate(k)
 	}
-	if !r.before.suits(k.set.networks, k.Image.Rect.Size()) {
+	instead := n.instead.Load()
+	if instead == nil {
 		return failed
 	}
-	r.leave(r.now)
-	r.before, r.now = nil, r.before
-	r.state.refinerOpened(r.now.session)
-	r.tellSwap(swapRolledBack, "denoiser opened anew", failed)
-	return r.evaluate(k)
+	r.broken, k.key.steps = n, 0
+	r.swap(swapRequest{why: "rolling back", after: failed, stage: func() (*networks, error) { return instead, nil }})
+	return nil
 }
 
 func (r *refiner) evaluate(k *frame) error {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 )
 
@@ -18,23 +19,36 @@ type swapRequest struct {
 	done                func(error)               // nil: nobody waits. Called once, on the swapper's goroutine
 }
 
+// success is the state that a request ends in if all goes well.
+func (r *swapRequest) success() string {
+	if r.after != nil {
+		return swapRolledBack
+	}
+	return swapInForce
+}
+
 // trialFrames is how many good frames make a new session the only one.
 const trialFrames = 30
 
 // A trial is the beginning of a new set, with the old one behind it.
 type trial struct {
-	old     *frames // nil when it is over; the predictor's goroutine alone uses it
-	left    int     // frames; the same
-	failed  bool    // the same
-	verdict chan error
+	networks *networks // the old ones
+	old      *frames   // nil when it is over; the predictor's goroutine alone uses it
+	left     int       // frames; the same
+	failed   bool      // the same
+	over     atomic.Bool
+	verdict  chan error
 }
 
+// errAnotherSize ends a trial whose camera comes back with another size.
+var errAnotherSize = errors.New("the camera changed its size")
+
 // end tells the swapper how the trial ended; only the first call counts.
-func (t *trial) end(err error) {
-	select {
-	case t.verdict <- err:
-	default:
+func (t *trial) end(err error) (first bool) {
+	if first = t.over.CompareAndSwap(false, true); first {
+		t.verdict <- err
 	}
+	return first
 }
 
 // passed counts a good frame.
@@ -81,11 +95,15 @@ func (p *pipeline) swapOne(ctx context.Context, r swapRequest) error {
 	if staged == nil && !r.predictor {
 		return p.reopenDenoiser(ctx, r)
 	}
-	old, set, refinery, err := p.install(ctx, r, staged)
-	if err != nil {
-		return err
+	for {
+		old, set, next, err := p.install(ctx, r, staged)
+		if err == nil {
+			err = p.watchTrial(ctx, r, old, set, next)
+		}
+		if !errors.Is(err, errAnotherSize) {
+			return err
+		}
 	}
-	return p.watchTrial(ctx, r, old, set, refinery)
 }
 
 // install prepares new sessions of the size in force, and puts them in force.
@@ -95,6 +113,7 @@ func (p *pipeline) install(ctx context.Context, r swapRequest, staged *networks)
 		n := old.networks
 		if staged != nil {
 			n = staged
+			n.goBackFrom(old.networks)
 		}
 		if set, next, err = p.prepare(ctx, r, old, n); err != nil {
 			return nil, nil, nil, err
@@ -129,7 +148,7 @@ func (p *pipeline) prepare(ctx context.Context, r swapRequest, old *frames, n *n
 		}
 		return nil, nil, err
 	}
-	set.trial = &trial{old: old, left: trialFrames, verdict: make(chan error, 1)}
+	set.trial = &trial{networks: old.networks, old: old, left: trialFrames, verdict: make(chan error, 1)}
 	return set, next, nil
 }
 
@@ -137,11 +156,20 @@ func (p *pipeline) prepareRefinery(ctx context.Context, n *networks, old *frames
 	p.onLowThread(func() { next, err = p.newRefinery(ctx, n, old.size) })
 	if err == nil {
 		next.swapped = true
-		if n != old.networks {
-			next.instead = old.networks
-		}
 	}
 	return next, err
+}
+
+// goBackFrom notes the last networks that have proven themselves before n.
+func (n *networks) goBackFrom(old *networks) {
+	last := old.instead.Load()
+	if last == nil {
+		last = old
+	}
+	if last == n {
+		last = nil
+	}
+	n.instead.Store(last)
 }
 
 // reopenDenoiser leaves the predictor alone. The new session takes over with
@@ -156,7 +184,7 @@ func (p *pipeline) reopenDenoiser(ctx context.Context, r swapRequest) error {
 		return err
 	}
 	p.offer(next)
-	p.tellSwap(swapInForce, r.why, r.after)
+	p.tellSwap(r.success(), r.why, r.after)
 	return nil
 }
 
@@ -180,7 +208,7 @@ func (p *pipeline) withdraw(next *refinery) {
 func (p *pipeline) watchTrial(ctx context.Context, r swapRequest, old, set *frames, next *refinery) error {
 	if set.predictor == nil {
 		p.background(old.close)
-		p.tellSwap(swapInForce, r.why, r.after)
+		p.tellSwap(r.success(), r.why, r.after)
 		return nil
 	}
 	p.state.predictorOpened(set.predictor)
@@ -189,10 +217,14 @@ func (p *pipeline) watchTrial(ctx context.Context, r swapRequest, old, set *fram
 	case err := <-set.trial.verdict:
 		if err == nil {
 			p.background(old.close)
-			p.tellSwap(swapInForce, r.why, r.after)
+			p.tellSwap(r.success(), r.why, r.after)
 			return nil
 		}
 		p.withdraw(next)
+		if err == errAnotherSize {
+			p.background(func() { set.close(); old.close() }) // a frame of set may still need old
+			return err
+		}
 		p.background(set.close)
 		p.state.predictorOpened(old.predictor)
 		return &rolledBack{err}
@@ -211,7 +243,7 @@ func (r *rolledBack) Unwrap() error { return r.error }
 // finish reports the outcome of a request.
 func (p *pipeline) finish(r swapRequest, err error) {
 	switch {
-	case err == nil || errors.Is(err, context.Canceled):
+	case err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded):
 	case errors.As(err, new(*rolledBack)):
 		p.tellSwap(swapRolledBack, r.why, err)
 	default:
