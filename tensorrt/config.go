@@ -25,6 +25,9 @@ type Config struct {
 	// Of the denoiser, where they are not the predictor's: [] = the same.
 	DenoiserProviders []string `yaml:"denoiser_providers"`
 
+	Require string `yaml:"require"` // the least provider that will do: tensorrt, cuda, cpu; "" = any
+	OnLess  string `yaml:"on_less"` // where less runs: exit, degraded
+
 	TensorRT TensorRTOptions `yaml:"tensorrt"`
 	CUDA     CUDAOptions     `yaml:"cuda"`
 
@@ -36,7 +39,7 @@ type Config struct {
 
 // Default is every provider in order, on all cores and the first GPU.
 func Default() Config {
-	return Config{Providers: slices.Clone(known), TensorRT: defaultTensorRT(), CUDA: defaultCUDA()}
+	return Config{Providers: slices.Clone(known), OnLess: OnLessExit, TensorRT: defaultTensorRT(), CUDA: defaultCUDA()}
 }
 
 // ProvidersFor is the list of one kind of model, in order of preference.

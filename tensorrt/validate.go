@@ -21,6 +21,7 @@ func (c *Config) Validate(fault func(key, format string, args ...any)) {
 	if c.Device < 0 {
 		fault("device", "must be a GPU's number from 0, not %d", c.Device)
 	}
+	c.validateRequire(fault)
 	c.TensorRT.validate(fault)
 	c.validatePrecision(PredictorKind, "", fault)
 	c.validatePrecision(DenoiserKind, "denoiser_", fault)
