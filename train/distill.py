@@ -35,13 +35,19 @@ def windows(luma):
 def energy_loss(got, want, blurred, share):
     """Mean |difference| of ln power between a sample and the goal that lies `share` of the way from blurred to sharp.
 
-    Arguments are packed pictures; the floor is that of a quantised picture's noise.
+    Window by window, which puts texture where it belongs, and of all windows of a picture together, because where fine detail
+    is uncertain the single windows' median is too little. Arguments are packed pictures.
     """
     luma = lambda p: F.pixel_shuffle(p[:, :4], 2)
-    log = lambda p: (windows(luma(p)) + 2.0).log()
+    log = lambda power: (power + 0.5).log()  # the floor: white noise of 2 grey levels
+    has = windows(luma(got))
     with torch.no_grad():
-        goal = log(want) * share + log(blurred) * (1 - share)
-    return (log(got) - goal).abs().mean()
+        sharp, soft = windows(luma(want)), windows(luma(blurred))
+    total = 0
+    for pool in (lambda p: p, lambda p: p.mean(1)):
+        goal = log(pool(sharp)) * share + log(pool(soft)) * (1 - share)
+        total = total + (log(pool(has)) - goal).abs().mean()
+    return total
 
 
 class Distillation(train.Refinement):
@@ -77,7 +83,7 @@ class Distillation(train.Refinement):
             e = train.charbonnier(got - mean - share * (end - mean), 0.1)
             total = total + e[:, :4].mean() + self.s.chroma_weight * e[:, 4:].mean()
             picture = predicted + net.unit() * got
-            total = total + self.s.energy_weight * energy_loss(picture, sharp, predicted, share)
+            total = total + self.s.energy_weight * energy_loss(picture, sharp, predicted, min(share, 1.0))
         return total / len(self.s.student_steps)
 
 
