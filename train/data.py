@@ -11,7 +11,9 @@ import os
 
 import cv2
 import numpy as np
+import torch
 
+import batch
 import blur
 import signs
 
@@ -58,12 +60,18 @@ def sharp_crop(rng, images, size):
     return crop.copy()
 
 
-def pair(seed, index, images, settings, length=None, kind="any", fonts=()):
-    """Pair number `index`: (y [2, P, P], c [2, 2, P/2, P/2]) uint8, blurred first, and the shake length in px."""
+def source(seed, index, images, settings, kind="any", fonts=()):
+    """(generator, sharp crop uint8 [S, S, 3]) that pair number `index` begins with."""
     rng = np.random.default_rng([seed, index])
     crop = sharp_crop(rng, images, settings.patch + 2 * settings.margin)
     if rng.random() < SIGNS and kind == "any":
         signs.draw(rng, crop, fonts)
+    return rng, crop
+
+
+def pair(seed, index, images, settings, length=None, kind="any", fonts=()):
+    """Pair number `index`: (y [2, P, P], c [2, 2, P/2, P/2]) uint8, blurred first, and the shake length in px."""
+    rng, crop = source(seed, index, images, settings, kind, fonts)
     b, s, length = blur.degrade(rng, crop, settings.patch, length, settings.max_shake, kind)
     return np.stack([b[0], s[0]]), np.stack([np.stack(b[1:]), np.stack(s[1:])]), length
 
@@ -81,34 +89,59 @@ def make_chunk(settings, k):
     return np.stack([p[0] for p in pairs]), np.stack([p[1] for p in pairs])
 
 
+def make_recipes(settings, k):
+    """Chunk number k as far as a CPU need make it for a GPU: crops uint8 [chunk, S, S, 3] and their recipes."""
+    images, fonts = sources(settings.photos)
+    crops, recipes = [], []
+    for i in range(settings.chunk):
+        rng, crop = source(settings.seed, k * settings.chunk + i, images, settings, fonts=fonts)
+        length = blur.draw_length(rng, settings.max_shake)
+        recipes.append(blur.draw(rng, length, settings.patch, len(crop)))
+        crops.append(crop)
+    return np.stack(crops), recipes
+
+
+def workers(settings, device):
+    """How many processes make pairs: beside a GPU as many as there are cores, less two."""
+    return settings.workers or (max((os.cpu_count() or 1) - 2, 1) if torch.device(device).type == "cuda" else 1)
+
+
 class Batches:
-    """Batches by iteration number. Each chunk serves `reuse` rounds while a worker makes the next one.
+    """Batches by iteration number, on `device`. Each chunk serves `reuse` rounds while workers make the next ones; on a GPU
+    they only draw them, and the blur is made there.
 
     `extend(y, c)` may add to a chunk what is costly and does not change: the frozen predictor's answer.
     """
 
-    def __init__(self, settings, pool, extend=lambda y, c: (y, c)):
-        self.s, self.pool, self.extend, self.ahead, self.now = settings, pool, extend, {}, (-1, None)
+    def __init__(self, settings, pool, extend=lambda y, c: (y, c), device="cpu"):
+        self.s, self.pool, self.extend, self.device = settings, pool, extend, device
+        self.on_device = torch.device(device).type == "cuda"
+        self.depth, self.ahead, self.now = workers(settings, device), {}, (-1, None)
         self.per_chunk = settings.chunk * settings.reuse // settings.batch
 
     def chunk(self, k):
         if self.now[0] != k:
-            ready = self.ahead.pop(k, None) or self.pool.submit(make_chunk, self.s, k)
-            self.ahead = {k + 1: self.pool.submit(make_chunk, self.s, k + 1)}
-            self.now = (k, self.extend(*ready.result()))
+            job = make_recipes if self.on_device else make_chunk
+            self.ahead = {i: self.ahead.get(i) or self.pool.submit(job, self.s, i) for i in range(k, k + self.depth + 1)}
+            self.now = (k, self.extend(*self.finish(k, self.ahead.pop(k).result())))
         return self.now[1]
 
+    def finish(self, k, made):
+        if self.on_device:
+            return batch.pairs(*made, self.s.patch, self.s.seed * 1_000_003 + k, self.device)
+        return tuple(torch.from_numpy(a) for a in made)
+
     def __call__(self, iteration):
-        """(y, c) uint8 as in the chunk but `batch` long, turned and flipped at random."""
-        y, c = self.chunk(iteration // self.per_chunk)
+        """(y, c) uint8 tensors as in the chunk but `batch` long, turned and flipped at random."""
+        chunk = self.chunk(iteration // self.per_chunk)
         step = iteration % self.per_chunk
         round_, place = divmod(step * self.s.batch, self.s.chunk)
         order = np.random.default_rng([self.s.seed, 1, iteration // self.per_chunk, round_]).permutation(self.s.chunk)
-        pick = np.sort(order[place:place + self.s.batch])
+        pick = torch.from_numpy(np.sort(order[place:place + self.s.batch])).to(chunk[0].device)
         rng = np.random.default_rng([self.s.seed, 2, iteration])
         turns, flip = int(rng.integers(4)), rng.random() < 0.5
-        out = [np.rot90(a[pick], turns, (-2, -1)) for a in (y, c)]
-        return [np.ascontiguousarray(a[..., ::-1] if flip else a) for a in out]
+        out = [torch.rot90(a[pick], turns, (-2, -1)) for a in chunk]
+        return [a.flip(-1) if flip else a for a in out]
 
 
 def sheet(settings, count, across=6, zoom=1):

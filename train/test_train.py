@@ -98,6 +98,31 @@ class Data(Folder):
         y, c = one(0)
         self.assertEqual((y.shape, c.shape), ((4, 2, 32, 32), (4, 2, 2, 16, 16)))
 
+    def test_chunks_are_asked_for_ahead_and_once(self):
+        s, asked = small(self.folder, chunk=4, workers=3), []
+
+        class Pool(Inline):
+            def submit(self, f, settings, k):
+                asked.append(k)
+                return super().submit(f, settings, k)
+
+        b = data.Batches(s, Pool())
+        for i in range(5):
+            b(i)
+        self.assertEqual(asked, [0, 1, 2, 3, 4, 5])
+
+    def test_a_device_makes_the_same_pairs(self):
+        """Sharp pictures within a grey level, and as much blur, as of the chunk that one process makes whole."""
+        s = small(self.folder, chunk=24, reuse=1, batch=24, patch=64)
+        here, there = data.Batches(s, Inline()), data.Batches(s, Inline())
+        there.on_device = True
+        (y, c), (y2, c2) = here(0), there(0)
+        self.assertEqual((y.shape, c.shape, y.dtype), (y2.shape, c2.shape, y2.dtype))
+        self.assertLessEqual(int((y[:, 1].int() - y2[:, 1].int()).abs().max()), 1)
+        self.assertLessEqual(int((c[:, 1].int() - c2[:, 1].int()).abs().max()), 1)
+        harm = lambda y: (y[:, 0].float() - y[:, 1].float()).pow(2).mean((1, 2)).sqrt()
+        self.assertGreater(np.corrcoef(harm(y), harm(y2))[0, 1], 0.95)
+
 
 class Model(unittest.TestCase):
     def test_pack_and_unpack(self):

@@ -78,8 +78,6 @@ def with_prediction(net, y, c, step=32):
         with torch.no_grad():
             more.append(model.unpack(net(packed(y[i:i + step, :1], c[i:i + step, :1], device)[0]).clamp(0, 255).round()))
     luma, chroma = (torch.cat(a).byte() for a in zip(*more))
-    if isinstance(y, np.ndarray):
-        return np.concatenate([y, luma.cpu().numpy()], 1), np.concatenate([c, chroma[:, None].cpu().numpy()], 1)
     return torch.cat([y, luma.to(y.device)], 1), torch.cat([c, chroma[:, None].to(c.device)], 1)
 
 
@@ -100,7 +98,7 @@ class Prediction:
 
     def __init__(self, s, pool, device):
         self.s, self.device = s, device
-        self.batches = data.Batches(s, pool)
+        self.batches = data.Batches(s, pool, device=device)
 
     def start(self, net):
         """Prepares a network that no checkpoint follows on."""
@@ -119,7 +117,7 @@ class Refinement(Prediction):
         self.s, self.device = s, device
         self.predictor = load(s.predictor, device)[0].to(memory_format=torch.channels_last)
         self.extra = {"predictor_id": model.identity_of(self.predictor)}
-        self.batches = data.Batches(s, pool, lambda y, c: with_prediction(self.predictor, y, c))
+        self.batches = data.Batches(s, pool, lambda y, c: with_prediction(self.predictor, y, c), device)
 
     def start(self, net):
         net.scale.copy_(residual_scale(self.batch))
@@ -272,9 +270,8 @@ def shaped(s):
 
 def make_pool(s, device):
     """Processes that make pairs: on a GPU's machine as many as it has cores, less two."""
-    n = s.workers or (max((os.cpu_count() or 1) - 2, 1) if device.type == "cuda" else 1)
     spawn = multiprocessing.get_context("spawn")  # a fork of a threaded torch may hang
-    return concurrent.futures.ProcessPoolExecutor(n, mp_context=spawn)
+    return concurrent.futures.ProcessPoolExecutor(data.workers(s, device), mp_context=spawn)
 
 
 def main(s, task=None):
