@@ -9,6 +9,7 @@ H and W stay dynamic, and no Shape or Gather node appears, so that a runtime can
 """
 import argparse
 import copy
+import inspect
 import os
 import warnings
 
@@ -138,12 +139,19 @@ def dynamic_axes(names):
     return {n: full if n.endswith(("y", "y_sharp")) else half for n in names if n != "sigma"}
 
 
-def write(graph, path, metadata, half=False):
-    """Export, add the metadata, check and save; a torn file is never seen."""
+def trace(net, inputs, path, **more):
+    """torch.onnx.export by tracing: newer PyTorch would do otherwise unless told."""
+    if "dynamo" in inspect.signature(torch.onnx.export).parameters:
+        more["dynamo"] = False
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        torch.onnx.export(graph.eval(), example(graph), path + ".part", opset_version=OPSET, input_names=graph.inputs,
-                          output_names=graph.outputs, dynamic_axes=dynamic_axes(graph.inputs + graph.outputs))
+        torch.onnx.export(net.eval(), inputs, path, **more)
+
+
+def write(graph, path, metadata, half=False):
+    """Export, add the metadata, check and save; a torn file is never seen."""
+    trace(graph, example(graph), path + ".part", opset_version=OPSET, input_names=graph.inputs, output_names=graph.outputs,
+          dynamic_axes=dynamic_axes(graph.inputs + graph.outputs))
     proto = onnx.load(path + ".part")
     os.remove(path + ".part")
     if half:

@@ -3,7 +3,6 @@ import os
 import sys
 import tempfile
 import unittest
-import warnings
 
 import numpy as np
 import onnx
@@ -85,10 +84,7 @@ class Darker(nn.Module):
 
 def write(net, path, opset=13, free=True):
     axes = {"x": {2: "h", 3: "w"}, "y": {2: "h", 3: "w"}} if free else None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(net.eval(), torch.rand(1, 3, 32, 48), path, input_names=["x"], output_names=["y"], dynamic_axes=axes,
-                          opset_version=opset)
+    export.trace(net, torch.rand(1, 3, 32, 48), path, input_names=["x"], output_names=["y"], dynamic_axes=axes, opset_version=opset)
     return path
 
 
