@@ -74,6 +74,12 @@ class Twin(unittest.TestCase):
             self.near(array(got) * 255, np.stack(want) * 255, most=2.0)
             self.assertLess((np.abs(array(got) - np.stack(want)) * 255 > 1).mean(), 1e-3)
 
+    def test_beyond_the_crop_the_scene_is_mirrored(self):
+        light, poses = crop(1).astype(np.float32) / 255, np.array([[[-30.0, 20, 0, 0]], [[-29, 21, 0, 0]]], np.float32)
+        want = motion.expose(light, poses, PATCH, (48, 48))
+        got = batch.expose(tensor([light]), [poses], PATCH, [(48, 48)])
+        self.near(array(got) * 255, want[None] * 255)
+
     def test_lens_and_sharpening(self):
         images = self.images()
         kernels = [camera.disk(1.3), camera.gaussian(0.9), camera.disk(0.4)]
