@@ -5,8 +5,10 @@ Everything is a function of (seed, index): the same chunk comes out whoever make
     python3 data.py --photos DIR --sheet pairs.png     a look at what a network is taught
 """
 import argparse
+import collections
 import functools
 import glob
+import hashlib
 import os
 
 import cv2
@@ -24,14 +26,27 @@ SPARE = {"lomiri-16.04_picosdeeuropa_by_aitzol_berasategi", "plasma-workspace_ev
 SIGNS = 0.15  # share of training patches that carry text or codes
 
 
-def photographs(folder, held_out=False):
-    """uint8 BGR images of `folder` (*.jpg, *.png), sorted by name, of one side of the split."""
+def files(folder, held_out=False):
+    """Paths of the photographs of `folder` (*.jpg, *.png), sorted by name, of one side of the split."""
     files = sorted(glob.glob(os.path.join(folder, "*.jpg")) + glob.glob(os.path.join(folder, "*.png")))
     among = lambda names: [f for f in files if os.path.splitext(os.path.basename(f))[0] in names]
     keep = among(HELD_OUT) or among(SPARE) if held_out else sorted(set(files) - set(among(HELD_OUT | SPARE)))
     if not keep:
         raise FileNotFoundError(f"no {'held-out ' if held_out else ''}photographs in {folder}")
-    return [cv2.imread(f) for f in keep]
+    return keep
+
+
+def photographs(folder, held_out=False):
+    """uint8 BGR images, in the order of `files`."""
+    return [cv2.imread(f) for f in files(folder, held_out)]
+
+
+def listing(folder):
+    """One line: how many photographs a network is taught with, by what comes before the _ of their names."""
+    names = [os.path.basename(f) for f in files(folder)]
+    kinds = collections.Counter(n.split("_")[0] for n in names)
+    digest = hashlib.sha256("\n".join(names).encode()).hexdigest()[:12]
+    return f"{len(names)} photographs: " + ", ".join(f"{k} {n}" for k, n in sorted(kinds.items())) + f" (names' SHA-256 {digest})"
 
 
 def is_sharp(crop):

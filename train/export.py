@@ -27,7 +27,7 @@ import train
 
 FORMAT = "sharpend/1"
 OPSET = 13
-DATA = "Urban100 (Flickr, Creative Commons) and Kodak PCD0992 (unrestricted), less the held-out 16; synthetic hand shake"
+DATA = "Urban100 and Kodak PCD0992, less the held-out 16"  # of checkpoints that do not say
 LICENCE = "Apache-2.0; photographs it was trained on: see models/README.md"
 
 
@@ -174,7 +174,7 @@ def describe(net, ck):
     part = f", UNFINISHED ({100 * done:.0f} % of its schedule)" if 0 < done < 0.99 else ""
     return dict(format=FORMAT, kind=net.kind, name=s["name"], multiple=model.MULTIPLE,
                 predictor_id=ck.get("predictor_id") or model.identity_of(net), revision=ck.get("revision") or train.revision(),
-                seed=s["seed"], data=DATA, licence=LICENCE, parameters=model.parameters(net), gmac_720p=f"{model.gmac(net):.1f}",
+                seed=s["seed"], data=ck.get("data", DATA) + "; shaken by simulation", licence=LICENCE, parameters=model.parameters(net), gmac_720p=f"{model.gmac(net):.1f}",
                 trained=train.history(ck) + part)
 
 

@@ -187,6 +187,7 @@ class Training(Folder):
             self.assertEqual(meta["predictor_id"], model.identity_of(net))
             self.assertIn("4 iterations, 16 patches", meta["trained"])
             self.assertEqual(meta["multiple"], "16")
+            self.assertRegex(meta["data"], r"^3 photographs: photo 3 \(names' SHA-256 [0-9a-f]{12}\); shaken by simulation$")
             self.assertFalse({n.op_type for n in proto.graph.node} & {"Shape", "Gather", "Slice", "Transpose"})
             graph = export.PredictorGraph if out == "p.onnx" else export.DenoiserGraph
             self.assertEqual([i.name for i in proto.graph.input], graph.inputs)

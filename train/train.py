@@ -184,6 +184,7 @@ class Run:
         torch.manual_seed(s.seed)
         self.net = model.build(s).to(device, memory_format=torch.channels_last)
         self.opt = muon.Muon(self.net, s.muon_lr, s.adam_lr)
+        self.data = data.listing(s.photos)
         self.iteration, self.before, self.start, self.history = 0, 0.0, time.time(), ""
         if os.path.exists(s.out):
             self.ema = copy.deepcopy(self.net)
@@ -212,7 +213,7 @@ class Run:
     def keep(self):
         save(self.s.out, settings=dataclasses.asdict(self.s), model=self.net.state_dict(), ema=self.ema.state_dict(),
              opt=self.opt.state_dict(), iteration=self.iteration, seconds=self.seconds(), history=self.history,
-             device=self.device, revision=revision(), **self.task.extra)
+             device=self.device, revision=revision(), data=self.data, **self.task.extra)
 
     def step(self, done):
         """One iteration; returns its loss, still on the device."""
