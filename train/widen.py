@@ -107,7 +107,7 @@ def main():
     net = widen(source, widths, blocks, a.seed)
     s = dataclasses.replace(old, widths=widths, blocks=blocks, seed=a.seed, name=f"{old.kind}-{a.size}")
     state = net.state_dict()
-    more = {k: ck[k] for k in ("predictor_id",) if k in ck}
+    more = {k: ck[k] for k in ("predictor_id", "data") if k in ck}
     train.save(a.out, settings=dataclasses.asdict(s), model=state, ema=state, opt=None, iteration=0, seconds=0.0,
                history="widened from " + train.history(ck), **more)
     print(f"{a.out}: {model.parameters(source) / 1e6:.2f} M to {model.parameters(net) / 1e6:.2f} M parameters, "
