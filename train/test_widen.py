@@ -1,13 +1,20 @@
 """Widened networks compute what they were made from."""
+import dataclasses
+import io
 import os
 import sys
 import unittest
+import unittest.mock
+from contextlib import redirect_stdout
 
 import torch
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import export
 import model
+import train
 import widen
+from test_train import Folder, Inline, small
 
 SMALL, BLOCKS = (4, 6, 8, 8), (1, 1, 2, 2)
 
@@ -60,6 +67,27 @@ class Widen(unittest.TestCase):
     def test_narrower_is_refused(self):
         with self.assertRaisesRegex(ValueError, "8 channels cannot become 6"):
             widen.widen(model.Predictor(SMALL, BLOCKS), (4, 6, 8, 6), BLOCKS)
+
+
+class Onward(Folder):
+    def test_a_widened_checkpoint_is_trained_on(self):
+        quiet = lambda *a, **k: None
+        path = lambda name: os.path.join(self.folder, name)
+        s = small(self.folder, name="predictor-s", widths=(16, 16, 16, 16))
+        train.train(s, Inline(), log=quiet)
+        with unittest.mock.patch.object(sys, "argv", ["widen.py", s.out, path("m0.pt"), "--size", "m"]), redirect_stdout(io.StringIO()):
+            widen.main()
+        m = train.shaped(dataclasses.replace(s, init=path("m0.pt"), out=path("m.pt"), name="predictor-m", iterations=2))
+        self.assertEqual(m.widths, (32, 64, 128, 192))
+        run = train.Run(m, train.Prediction(m, Inline(), torch.device("cpu")), torch.device("cpu"))
+        pictures = run.task.batch(0)
+        with torch.no_grad():
+            torch.testing.assert_close(run.net(pictures[0]), train.load(s.out)[0](pictures[0]), rtol=1e-4, atol=0.01)
+        train.train(m, Inline(), log=quiet)
+        meta = export.export(m.out, path("m.onnx"), half=True)
+        self.assertEqual(meta["name"], "predictor-m")
+        self.assertRegex(meta["trained"], "^predictor-m: 2 iterations, 8 patches, .*; after widened from predictor-s: 4 iterations")
+        self.assertNotEqual(meta["predictor_id"], model.identity_of(train.load(s.out)[0]))
 
 
 if __name__ == "__main__":
