@@ -29,7 +29,7 @@ func (g *gatekeeper) predict(f *frame, requested bool) (*frame, error) {
 	f, err := g.predictOrFallBack(f)
 	f.unchanged = false
 	if err == nil && threshold > 0 {
-		alone := g.gate.Learn(threshold, &g.sight, infer.Sharpness(f.sharp), infer.PSNR(f.Image, f.sharp))
+		alone := g.gate.Learn(&g.sight, infer.Sharpness(f.sharp), infer.PSNR(f.Image, f.sharp))
 		f.unchanged = alone && verdict == infer.Check
 	}
 	return f, err

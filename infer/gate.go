@@ -74,18 +74,15 @@ func (g *Gate) Judge(threshold float64, now *Sight) Verdict {
 // Learn takes the outcome of a prediction: its sharpness, and the PSNR between
 // the frame's picture and the predicted one. It reports whether the predictor
 // left the picture alone.
-func (g *Gate) Learn(threshold float64, now *Sight, predicted, psnr float64) bool {
-	predicted = finite0(predicted)
+func (g *Gate) Learn(now *Sight, predicted, psnr float64) bool {
 	g.last, g.skipped = *now, 0
-	g.last.Sharpness = finite0(now.Sharpness)
-	g.best = max(g.best, predicted)
-	alone := psnr >= gateAlone && predicted*threshold <= g.last.Sharpness
-	if alone {
-		g.alone = min(g.alone+1, gateHistory)
-	} else {
+	g.best = max(g.best, finite0(predicted))
+	if !(psnr >= gateAlone) {
 		g.alone = 0
+		return false
 	}
-	return alone
+	g.alone = min(g.alone+1, gateHistory)
+	return true
 }
 
 // finite0 is v, or 0 for what is no sharpness.

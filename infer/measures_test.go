@@ -34,8 +34,10 @@ func shaken(img *image.YCbCr, length, angle float64) *image.YCbCr {
 }
 
 // noisy is img with sensor noise of the given standard deviation.
-func noisy(img *image.YCbCr, deviation float64) *image.YCbCr {
-	rng := rand.New(rand.NewPCG(4, 5))
+func noisy(img *image.YCbCr, deviation float64) *image.YCbCr { return noisySeed(img, deviation, 4) }
+
+func noisySeed(img *image.YCbCr, deviation float64, seed uint64) *image.YCbCr {
+	rng := rand.New(rand.NewPCG(seed, 5))
 	return gray(img.Rect.Dx(), img.Rect.Dy(), func(x, y int) float64 {
 		return float64(img.Y[y*img.YStride+x]) + deviation*rng.NormFloat64()
 	})
