@@ -54,11 +54,13 @@ def main(unpacked, out):
         if package.startswith("fonts-"):
             shutil.copy(source, os.path.join(out, "fonts", os.path.basename(file)))
             continue
+        target = os.path.join(out, name_of(package, file) + ".jpg")
+        if os.path.exists(target):
+            continue
         image = cv2.imread(source)
         if image is None:
             raise FileNotFoundError(f"{source}: no picture; photographs.tsv names a file that {package} does not hold")
         small = sharpen_by_shrinking(image)
-        target = os.path.join(out, name_of(package, file) + ".jpg")
         cv2.imwrite(target, small, [cv2.IMWRITE_JPEG_QUALITY, 95])
         print(f"{target}: {small.shape[1]}x{small.shape[0]} of {image.shape[1]}x{image.shape[0]}, acuity {acuity(small):.2f}")
 
