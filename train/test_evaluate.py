@@ -61,9 +61,10 @@ class Metrics(unittest.TestCase):
         self.assertEqual(metrics.spectrum_distance(a, a), 0.0)
         for b in (cv2.GaussianBlur(a, (0, 0), 1.5), grainy):
             self.assertGreater(metrics.spectrum_distance(b, a), 0.1)
-        wave = lambda period: a + 10 * np.sin(2 * np.pi * np.arange(96) / period)
-        self.assertGreater(metrics.spectrum_distance(wave(6), a), 0.03)   # a third of the band
-        self.assertLess(metrics.spectrum_distance(wave(32), a), 0.01)     # below a quarter of it
+        grain = 128 + 3 * noise(a.shape)
+        wave = lambda period: grain + 20 * np.sin(2 * np.pi * np.arange(96) / period)
+        self.assertGreater(metrics.spectrum_distance(wave(6), grain), 0.03)  # a third of the band
+        self.assertLess(metrics.spectrum_distance(wave(16), grain), 0.01)    # an eighth of it
 
     def test_wilson(self):
         np.testing.assert_allclose(metrics.interval(5, 100), (0.02154, 0.11175), atol=1e-5)  # Wilson 1927, eq. 4
