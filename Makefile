@@ -10,7 +10,7 @@ VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 # Tests are told where ONNX Runtime's library is; bin/sharpend finds it by itself.
 WITH_LIB = SHARPEND_ONNXRUNTIME="$$(scripts/lib.sh)" && export SHARPEND_ONNXRUNTIME &&
 
-.PHONY: help run test build deps deps-test lib race lint fuzz bench bench-pipeline soak build-arm64 test-arm64 deb test-deb test-vm smoke test-train train-data train clean
+.PHONY: help run test build deps deps-test lib race lint fuzz bench bench-pipeline soak build-arm64 test-arm64 deb test-deb test-vm smoke test-gpu-libs test-train train-data train evaluate clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "make %-15s %s\n", $$1, $$2}' Makefile
@@ -60,6 +60,9 @@ bench-pipeline: deps-test lib build ## sharpend side by side with the same pipel
 soak: deps-test lib build ## 100,000 frames: memory must stay flat
 	@scripts/soak.sh
 
+test-gpu-libs: build ## real CUDA and TensorRT providers on a machine without a GPU: what they say, and what we make of it
+	@GO=$(GO) scripts/test-gpu-libs.sh
+
 build-arm64: ## build/arm64/bin/sharpend, cross-built
 	@GO=$(GO) scripts/arm64.sh build
 
@@ -81,6 +84,10 @@ smoke: deps-test lib build ## start the demo, count its frames, end it by Ctrl-C
 
 test-train: ## the training code's own tests (Python with torch)
 	cd train && python3 -m unittest discover -p '*test*.py'
+
+evaluate: lib ## measure the networks, write the card: PHOTOS=DIR, also PAIRS=DIR, EVALUATE='--only gain'
+	@scripts/evaluate-deps.sh
+	@$(WITH_LIB) cd train && $(PYTHON) evaluate.py --photos $(abspath $(PHOTOS)) $(if $(PAIRS),--pairs $(abspath $(PAIRS))) $(EVALUATE)
 
 train-data: ## photographs and fonts to train on, out of Debian's packages, into build/train-data/photos
 	@scripts/train-data.sh
