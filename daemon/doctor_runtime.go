@@ -6,6 +6,7 @@ import (
 	"image"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -96,12 +97,18 @@ func (r reasons) texts() (list []string) {
 	return list
 }
 
-// whyNot shortens what ONNX Runtime says when it was built for the CPU only.
+var missingLibrary = regexp.MustCompile(`Failed to load library \S*/(\S+) with error: (\S+): cannot open shared object file`)
+
+// whyNot shortens what ONNX Runtime says when a library is missing.
 func whyNot(err error) string {
-	if text := err.Error(); !strings.Contains(text, "libonnxruntime_providers_shared.so: cannot open") {
-		return text
+	m := missingLibrary.FindStringSubmatch(err.Error())
+	switch {
+	case strings.Contains(err.Error(), "libonnxruntime_providers_shared.so: cannot open"):
+		return "this ONNX Runtime is for the CPU only, there is no libonnxruntime_providers_shared.so beside it"
+	case m != nil:
+		return m[1] + " needs " + m[2] + ", which is not installed"
 	}
-	return "this ONNX Runtime is for the CPU only, there is no libonnxruntime_providers_shared.so beside it"
+	return err.Error()
 }
 
 // A software is what the GPU's providers are made of.

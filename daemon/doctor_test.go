@@ -62,6 +62,7 @@ func TestProvidersFinding(t *testing.T) {
 		{"none", []string{"tensorrt"}, attempts(no, nil, nil), true, fail, "", "tensorrt does not", "add cpu"},
 		{"another order", []string{"cpu", "cuda"}, attempts(no, nil, nil), true, fine, "cpu", "cpu runs", ""},
 		{"a library without GPU", all, attempts(fmt.Errorf("Failed to load library /x/libonnxruntime_providers_shared.so: cannot open"), no, nil), true, warn, "cpu", "for the CPU only", ""},
+		{"a library that is not installed", all, attempts(errors.New("Failed to load library /x/libonnxruntime_providers_tensorrt.so with error: libnvinfer.so.10: cannot open shared object file: No such file or directory"), nil, nil), true, warn, "cuda", "cuda runs; tensorrt does not: libonnxruntime_providers_tensorrt.so needs libnvinfer.so.10, which is not installed", ""},
 	} {
 		f, chosen := providersFinding(c.list, c.attempts, c.gpu)
 		f.expect(t, c.name, c.status, c.detail, c.advice)
