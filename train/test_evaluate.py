@@ -279,8 +279,8 @@ class Scenes(unittest.TestCase):
     def test_gain_counts_what_was_lost(self):
         p = (drawn(), drawn()[::2, ::2], drawn()[::2, ::2])
         worse = (p[0] // 2,) + p[1:]
-        row = gain.row([(worse, p, p), (p, worse, p)])
-        self.assertEqual((row[0], row[5]), ("2", "50 %"))
+        row = gain.row([(worse, p, p), (p, worse, p), (p, p, p)])
+        self.assertEqual((row[0], row[5]), ("3", "33 %"))
         self.assertEqual(row[3], "+0.00")
         self.assertLess(float(row[4]), -20)
 
@@ -296,6 +296,10 @@ class Tasks(unittest.TestCase):
             y = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)[scenes.MARGIN:-scenes.MARGIN, scenes.MARGIN:-scenes.MARGIN].copy()
             got = tasks.score(things, reader.read(y))
             self.assertEqual(got["tag"], (4, 4, 0))
+            centres = {says: corners.mean(0) for kind, says, corners in things if kind == "tag"}
+            for kind, says, *place in reader.read(y):
+                if kind == "tag":
+                    np.testing.assert_allclose(place, centres[says], atol=1.0)
             self.assertEqual(got["barcode"][2] + got["qr"][2], 0)
 
     def test_a_read_counts_once_it_says_the_right_thing_in_the_right_place(self):
