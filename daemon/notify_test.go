@@ -91,7 +91,8 @@ func TestStatusText(t *testing.T) {
 			"the last reload was refused: mast.yaml:3:1: no such key": refused,
 		"camera lost, trying again: no such device; cpu, keyframes with 0 steps; no broker: refused": {
 			camera: cameraInfo{State: "lost", Error: "no such device"}, provider: "cpu", lastError: "refused"},
-		"building the predictor's session (TensorRT takes minutes, once); no broker": {building: true, camera: cameraInfo{State: "opening"}},
+		"opening the predictor's session; building TensorRT's engine of the predictor at 640x480 for 3m10s of about 6m30s; no broker": {
+			building: true, camera: cameraInfo{State: "opening"}, engines: "building TensorRT's engine of the predictor at 640x480 for 3m10s of about 6m30s"},
 		"camera opening; no broker": {camera: cameraInfo{State: "opening"}},
 	} {
 		if got := r.text(); got != want {

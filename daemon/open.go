@@ -28,11 +28,16 @@ func (p *pipeline) networks() *networks { return p.current.Load().networks }
 // openPredictor is the one place where a predictor's session is opened for
 // serving. size is of the visible picture.
 func (p *pipeline) openPredictor(n *networks, size image.Point) (*tensorrt.Predictor, error) {
-	c := p.config.Load().Runtime
-	session, err := tensorrt.OpenPredictor(n.predictor, c, size.X, size.Y)
+	o, err := p.engines.prepare(n.predictor, size, p.config.Load().Runtime)
 	if err != nil {
 		return nil, err
 	}
+	session, err := tensorrt.OpenPredictor(n.predictor, o.runtime, size.X, size.Y)
+	if err != nil {
+		o.engine.Close()
+		return nil, err
+	}
+	p.engines.opened(o, session.Provider())
 	p.log.Info("predictor ready", "model", n.predictor.Name, "provider", session.Provider(), "size", sizeText(size))
 	return session, nil
 }
@@ -43,10 +48,16 @@ func (p *pipeline) openDenoiser(n *networks, size image.Point) (*tensorrt.Denois
 	c := p.config.Load()
 	runtime := c.Runtime
 	runtime.Threads = c.Refine.Threads
-	session, err := tensorrt.OpenDenoiser(n.denoiser, runtime, size.X, size.Y)
+	o, err := p.engines.prepare(n.denoiser, size, runtime)
 	if err != nil {
 		return nil, err
 	}
+	session, err := tensorrt.OpenDenoiser(n.denoiser, o.runtime, size.X, size.Y)
+	if err != nil {
+		o.engine.Close()
+		return nil, err
+	}
+	p.engines.opened(o, session.Provider())
 	p.log.Info("refiner ready", "model", n.denoiser.Name, "provider", session.Provider(), "size", sizeText(size),
 		"threads", c.Refine.Threads, "nice", c.Refine.Nice)
 	return session, nil

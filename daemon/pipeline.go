@@ -42,6 +42,7 @@ type pipeline struct {
 	current  atomic.Pointer[frames]   // what the reader fills; never nil
 	prepared atomic.Pointer[refinery] // for the refiner's next keyframe
 	swaps    chan swapRequest
+	engines  *engineKeeper
 	tasks    sync.WaitGroup // of background
 
 	request                                    atomic.Pointer[mqtt.Request]
@@ -61,6 +62,7 @@ func newPipeline(c *Config, n *networks, out output, log *slog.Logger) *pipeline
 	}
 	p.config.Store(c)
 	p.current.Store(noFrames(n))
+	p.engines = newEngineKeeper(p)
 	return p
 }
 
@@ -85,6 +87,7 @@ func (p *pipeline) run(parent context.Context, signals <-chan os.Signal) error {
 	go p.control(ctx, signals)
 	go p.notify(ctx)
 	go p.watchBoard(ctx, "/")
+	p.background(func() { p.engines.supervise(ctx) })
 	swapper := make(chan struct{})
 	go func() {
 		defer close(swapper)

@@ -409,7 +409,7 @@ func TestReloadChangesLiveKeysAndKeepsTheRest(t *testing.T) {
 	}
 	signals <- unix.SIGUSR1
 	wait("keyframe on request", func() bool {
-		return strings.Contains(last("keyframe/meta"), `"reason":"request","transaction":"SIGUSR1","steps_asked":3,`)
+		return strings.Contains(last("keyframe/meta"), `"reason":"request","transaction":"SIGUSR1","unchanged":false,"steps_asked":3,`)
 	})
 	cancel()
 	if err := <-done; err != nil {

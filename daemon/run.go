@@ -111,6 +111,7 @@ func runDaemon(ctx context.Context, env environment, load func() (*Config, error
 	}
 	defer done()
 	p := newPipeline(c, n, clientOutput(client, status), log)
+	p.engines.builds = true
 	p.reload = func() { p.reloadFrom(load, level) }
 	client.OnRequest = func(r mqtt.Request) { p.request.Store(&r) }
 	fmt.Fprint(env.stdout, c.watchLines())
@@ -132,15 +133,23 @@ func setLevel(v *slog.LevelVar, c *Config) {
 
 // start readies ONNX Runtime and loads the models.
 func (c *Config) start(log *slog.Logger) (*networks, error) {
-	library, why, err := tensorrt.Library(c.Runtime.Library)
-	if err != nil {
+	if err := c.startRuntime(log); err != nil {
 		return nil, err
 	}
+	return c.loadNetworks()
+}
+
+// startRuntime finds ONNX Runtime's library and starts it.
+func (c *Config) startRuntime(log *slog.Logger) error {
+	library, why, err := tensorrt.Library(c.Runtime.Library)
+	if err != nil {
+		return err
+	}
 	if err := tensorrt.Start(library); err != nil {
-		return nil, fmt.Errorf("runtime.library: %w", err)
+		return fmt.Errorf("runtime.library: %w", err)
 	}
 	log.Info("sharpend", "version", version, "onnxruntime", tensorrt.Version(), "library", library, "because", why)
-	return c.loadNetworks()
+	return nil
 }
 
 // connect makes the MQTT client, and the embedded broker if it is asked for.

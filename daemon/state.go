@@ -38,6 +38,7 @@ type info struct {
 	Runtime   runtimeInfo    `json:"runtime"`
 	Predictor *sessionInfo   `json:"predictor_session,omitempty"`
 	Refiner   *sessionInfo   `json:"refiner_session,omitempty"`
+	Engines   []engineInfo   `json:"engines,omitempty"` // being built, or not to be had
 	Settings  map[string]any `json:"settings"`
 	Reload    *reloadInfo    `json:"reload,omitempty"`
 	Swap      *swapInfo      `json:"swap,omitempty"`
@@ -126,8 +127,10 @@ func (p *pipeline) info() info {
 		Camera:    p.state.camera,
 		Models:    modelsInfo{Predictor: modelOf(n.predictor), Denoiser: modelOf(n.denoiser)},
 		Runtime:   runtimeInfo{Version: p.library},
-		Predictor: p.state.predictor, Refiner: p.state.refiner,
-		Settings: c.public(), Reload: p.state.reload, Swap: p.state.swap,
+		Predictor: p.engines.explain(tensorrt.PredictorKind, p.state.predictor),
+		Refiner:   p.engines.explain(tensorrt.DenoiserKind, p.state.refiner),
+		Engines:   p.engines.infos(time.Now()),
+		Settings:  c.public(), Reload: p.state.reload, Swap: p.state.swap,
 	}
 	return i
 }

@@ -17,6 +17,7 @@ type statusReport struct {
 	online    bool
 	lastError string // of the broker
 	reload    *reloadInfo
+	engines   string // what is built, or was not
 }
 
 // report gathers the present state without closing the interval of /stats.
@@ -34,6 +35,7 @@ func (n *notifier) report(now time.Time) statusReport {
 		in:       float64(is.in-was.in) / seconds, out: float64(is.out-was.out) / seconds,
 		latency: latency, steps: n.settings().Steps,
 		online: broker.Connected, lastError: broker.LastError,
+		engines: n.engines.status(now),
 	}
 	n.state.mu.Lock()
 	defer n.state.mu.Unlock()
@@ -56,6 +58,9 @@ func (r statusReport) text() string {
 	if r.provider != "" {
 		parts = append(parts, fmt.Sprintf("%s, keyframes with %d steps", r.provider, r.steps))
 	}
+	if r.engines != "" {
+		parts = append(parts, r.engines)
+	}
 	parts = append(parts, r.brokerText())
 	if r.reload != nil && r.reload.Error != "" {
 		parts = append(parts, "the last reload was refused: "+r.reload.Error)
@@ -66,7 +71,7 @@ func (r statusReport) text() string {
 func (r statusReport) cameraText() string {
 	switch {
 	case r.building:
-		return "building the predictor's session (TensorRT takes minutes, once)"
+		return "opening the predictor's session"
 	case r.camera.State == "streaming" && r.camera.Granted != nil:
 		return fmt.Sprintf("camera streams %s", r.camera.Granted)
 	case r.camera.Error != "":
