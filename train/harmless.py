@@ -33,7 +33,8 @@ def sharp(bench):
     return "\n\n".join([
         f"A sharp photograph as a camera's JPEG of quality 90, before and after the predictor, dB to itself: mean "
         f"**{level[:, 0].mean():.1f} dB** at full size (goal {GOAL:.0f}), worst {level[:, 0].min():.1f}; at half size, where every "
-        f"edge is one pixel wide, mean {level[:, 1].mean():.1f}, worst {level[:, 1].min():.1f}.",
+        f"edge is one pixel wide, mean {level[:, 1].mean():.1f}, worst {level[:, 1].min():.1f}. Luma that comes back unchanged to the "
+        f"last grey level counts as {metrics.BEST:.0f} dB: {(level[:, 0] == metrics.BEST).sum()} of {len(names)} at full size.",
         table(["photograph", "luma", "chroma", "luma, half size", "chroma, half size"], rows)])
 
 
