@@ -22,7 +22,7 @@ import (
 type Config struct {
 	Name    string           `yaml:"name"`
 	Camera  capture.Config   `yaml:"camera"`
-	Models  Models           `yaml:"models"`
+	Models  Models           `yaml:"models" live:"true"`
 	Runtime tensorrt.Config  `yaml:"runtime"`
 	Engines engines.Config   `yaml:"engines"`
 	Predict infer.Prediction `yaml:"predict" live:"true"`
@@ -37,6 +37,7 @@ type Config struct {
 type Models struct {
 	Predictor string `yaml:"predictor"`
 	Denoiser  string `yaml:"denoiser"` // "" = keyframes show the predicted picture
+	Golden    string `yaml:"golden"`   // what a reload asks of a new model: required, optional
 }
 
 // Publish says how frames are sent.
@@ -60,7 +61,7 @@ func Default() *Config {
 	return &Config{
 		Name:    "camera",
 		Camera:  capture.Default(),
-		Models:  Models{Predictor: "predictor-s.onnx", Denoiser: "denoiser-s.onnx"},
+		Models:  Models{Predictor: "predictor-s.onnx", Denoiser: "denoiser-s.onnx", Golden: goldenRequired},
 		Runtime: tensorrt.Default(),
 		Engines: engines.Default(),
 		Predict: infer.DefaultPrediction(),
@@ -108,6 +109,9 @@ func (c *Config) validate(in func(section string) func(key, format string, args 
 	}
 	if c.Models.Predictor == "" {
 		fault("models.predictor", "must name a file")
+	}
+	if g := c.Models.Golden; g != goldenRequired && g != goldenOptional {
+		fault("models.golden", "must be %s or %s, not %q", goldenRequired, goldenOptional, g)
 	}
 	if c.Publish.FrameRate < 0 {
 		fault("publish.frame_rate", "must be 0 (every frame) or more, not %g", c.Publish.FrameRate)

@@ -47,6 +47,8 @@ var commands = []command{
 	{"engines prune", "", "remove engines that are damaged or cannot be used any more", enginesPruneCommand},
 	{"doctor", "--config FILE", "check everything that can keep the daemon from running well, and say what to do", doctorCommand},
 	{"bench", "--config FILE", "measure the pipeline's speed on this machine", benchCommand},
+	{"models verify", "FILE...", "hold model files to every check that the daemon makes before it switches to them", verifyCommand},
+	{"models use", "FILE... --config FILE", "verify models, copy them beside the configuration, and name them in it", useCommand},
 	{"version", "", "print the version", versionCommand},
 }
 

@@ -123,8 +123,17 @@ func (c *Config) loadNetworks() (*networks, error) {
 	if err != nil {
 		return nil, fmt.Errorf("models.denoiser: %w", err)
 	}
-	if err := settingsFor(c.Refine, denoiser).Check(); err != nil {
-		return nil, fmt.Errorf("refine: %w", err)
+	n := &networks{predictor: predictor, denoiser: denoiser}
+	return n, c.suitsDenoiser(n)
+}
+
+// suitsDenoiser says whether the refine section and the denoiser go together.
+func (c *Config) suitsDenoiser(n *networks) error {
+	if n.denoiser == nil {
+		return nil
 	}
-	return &networks{predictor: predictor, denoiser: denoiser}, nil
+	if err := settingsFor(c.Refine, n.denoiser).Check(); err != nil {
+		return fmt.Errorf("refine: %w", err)
+	}
+	return nil
 }

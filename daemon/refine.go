@@ -115,7 +115,11 @@ func (r *refiner) refine(ctx context.Context, k *frame) error {
 	start := time.Now()
 	k.key.before = infer.Sharpness(k.Image)
 	k.key.predicted = infer.Sharpness(k.sharp)
-	if k.key.asked.Steps > 0 && k.set.networks != r.broken && (!k.unchanged || k.key.reason == infer.ReasonRequest) {
+	if k.set.networks.denoiser == nil {
+		r.leave(r.now)
+		r.leave(r.before)
+		r.now, r.before = nil, nil
+	} else if k.key.asked.Steps > 0 && k.set.networks != r.broken && (!k.unchanged || k.key.reason == infer.ReasonRequest) {
 		k.unchanged = false
 		if err := r.sample(ctx, k); err != nil {
 			return err

@@ -188,10 +188,14 @@ func (c *Config) watchLines() string {
 }
 
 // reloadFrom reads the configuration anew. Live keys take effect with the next
-// frame or keyframe; a bad file changes nothing and is reported.
+// frame or keyframe, other models when they have passed their gates; a bad file
+// changes nothing and is reported.
 func (p *pipeline) reloadFrom(load func() (*Config, error), level *slog.LevelVar) {
 	r := &reloadInfo{Time: time.Now()}
 	fresh, err := load()
+	if err == nil {
+		err = fresh.suitsDenoiser(p.networks())
+	}
 	if err != nil {
 		r.Error = err.Error()
 		p.log.Error("reload refused, the old configuration stays", "error", err)
@@ -199,6 +203,7 @@ func (p *pipeline) reloadFrom(load func() (*Config, error), level *slog.LevelVar
 		r.Changed, r.Restart = p.adopt(fresh)
 		setLevel(level, fresh)
 		p.log.Info("reloaded", "changed", r.Changed, "needs_restart", r.Restart)
+		p.swap(swapRequest{why: "reload", stage: func() (*networks, error) { return p.stage(fresh) }})
 	}
 	p.state.set(func(s *state) { s.reload = r })
 }
