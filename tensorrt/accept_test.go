@@ -106,7 +106,7 @@ func TestDenoiserIsComparedWithTheCPU(t *testing.T) {
 			t.Error("the comparison leaves its pictures behind")
 		}
 	}
-	for name, want := range map[string]string{"heavy": "of the state from the cpu (rms) (allowed: 0.01)", "wrong-nan": "NaN of the state"} {
+	for name, want := range map[string]string{"heavy": "of the state from the cpu (rms) (allowed: 0.005)", "wrong-nan": "NaN of the state"} {
 		if _, err := d.accept(&c, load(t, name, DenoiserKind)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: expected an error with %q, found %v", name, want, err)
 		}

@@ -145,7 +145,7 @@ var options = []Option{
 		"use 2:4 structured sparsity where a network's weights have it",
 		func(c *Config, _ string) []string { return []string{flag(c.TensorRT.Sparsity)} }},
 	{"tensorrt.hardware_compatible", TensorRT, []string{"trt_engine_hw_compatible"},
-		"build engines that other GPUs from compute capability 8.0 can load, at some cost of speed",
+		"build engines that other GPUs from compute capability 8.0 can load, at some cost of speed; TensorRT does not do it on a Jetson",
 		func(c *Config, _ string) []string { return []string{flag(c.TensorRT.HardwareCompatible)} }},
 	{"tensorrt.build_log", TensorRT, []string{"trt_detailed_build_log"},
 		"TensorRT's own log of each build, in detail, on standard error", nil},
