@@ -27,7 +27,7 @@ func testConfig(t testing.TB, change ...func(*Config)) *Config {
 	c, err := loadConfig("", func(c *Config) {
 		c.Camera.Source, c.Camera.Width, c.Camera.Height = capture.Synthetic, 160, 96
 		c.Camera.AsFastAsPossible = true
-		c.Models = Models{Predictor: "identity.onnx"}
+		c.Models.Predictor, c.Models.Denoiser = "identity.onnx", ""
 		c.Runtime.Providers, c.Runtime.Threads = []string{"cpu"}, 1
 		c.Refine.Keyframes = infer.Keyframes{}
 		for _, f := range change {
@@ -42,7 +42,7 @@ func testConfig(t testing.TB, change ...func(*Config)) *Config {
 
 // withDenoiser gives the configuration the shipped networks.
 func withDenoiser(c *Config) {
-	c.Models = Models{Predictor: "predictor-s.onnx", Denoiser: "denoiser-s.onnx"}
+	c.Models.Predictor, c.Models.Denoiser = "predictor-s.onnx", "denoiser-s.onnx"
 }
 
 var discard = slog.New(slog.DiscardHandler)

@@ -242,7 +242,7 @@ func TestPredictorThatFailsLaterEndsTheRun(t *testing.T) {
 
 // keyframing makes every fifth frame a keyframe of one step.
 func keyframing(c *Config) {
-	c.Models = Models{Predictor: plusOne, Denoiser: mixing}
+	c.Models.Predictor, c.Models.Denoiser = plusOne, mixing
 	c.Refine.Steps, c.Refine.Keyframes.Every = 1, infer.Interval{Frames: 5}
 }
 
