@@ -50,6 +50,15 @@ def energy_loss(got, want, blurred, share):
     return total
 
 
+def calibrated(away, error):
+    """`away`, how far a sample lies from the mean, made smaller where it is more than the mean's own error, patch by patch.
+
+    The two should be alike in size. A teacher that is unsure of everything would put its grain on sharp frames, too.
+    """
+    size = lambda x: x.square().mean((1, 2, 3), keepdim=True).sqrt() + 1e-6
+    return away * (size(error) / size(away)).clamp(max=1)
+
+
 class Distillation(train.Refinement):
     """The student's training, for train.py's loop."""
 
@@ -76,12 +85,14 @@ class Distillation(train.Refinement):
         _, noise = train.draw_noise(self.s, iteration, blurred)
         ask = lambda who: lambda x, sigma: who(x, torch.full((len(x),), sigma, device=x.device), blurred, predicted)
         mean, end = self.trajectory(ask(self.teacher), noise)
+        away = calibrated(end - mean, (sharp - predicted) / net.unit() - mean)
         total = 0
         for steps, share in zip(self.s.student_steps, self.s.share):
             sigmas = sample.schedule(steps, self.s.sigma_min, self.s.sigma_max, self.s.rho)
             got = sample.ode(ask(net), noise * sigmas[0], sigmas)
-            e = train.charbonnier(got - mean - share * (end - mean), 0.1)
-            total = total + e[:, :4].mean() + self.s.chroma_weight * e[:, 4:].mean()
+            e = train.charbonnier(got - mean - share * away, 0.02)
+            e = e[:, :4].mean((1, 2, 3)) + self.s.chroma_weight * e[:, 4:].mean((1, 2, 3))
+            total = total + (e + 0.05).log().mean()  # as the predictor's: a sharp patch counts as much as a blurred one
             picture = predicted + net.unit() * got
             total = total + self.s.energy_weight * energy_loss(picture, sharp, predicted, min(share, 1.0))
         return total / len(self.s.student_steps)

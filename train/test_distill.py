@@ -38,6 +38,12 @@ class Losses(unittest.TestCase):
         other = 128 + 20.0 * torch.randn(1, 6, 48, 48, generator=torch.Generator().manual_seed(4))
         self.assertLess(float(distill.energy_loss(other, sharp, self.picture(1.0), 1.0)), 0.7)
 
+    def test_samples_stray_no_further_than_the_mean_errs(self):
+        away, error = torch.ones(2, 6, 4, 4), torch.stack([torch.full((6, 4, 4), 0.25), torch.full((6, 4, 4), 3.0)])
+        got = distill.calibrated(away, error)
+        torch.testing.assert_close(got[0], torch.full((6, 4, 4), 0.25))  # a sharp frame: little grain
+        torch.testing.assert_close(got[1], torch.ones(6, 4, 4))
+
     def test_bands_tell_direction(self):
         x = torch.arange(64.0)
         rows = (100 * torch.sin(x * 2))[:, None].expand(64, 64)[None, None]
