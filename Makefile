@@ -85,9 +85,9 @@ smoke: deps-test lib build ## start the demo, count its frames, end it by Ctrl-C
 test-train: ## the training code's own tests (Python with torch)
 	cd train && python3 -m unittest discover -p '*test*.py'
 
-evaluate: lib ## measure the networks, write the card: PHOTOS=DIR, also PAIRS=DIR, EVALUATE='--only gain'
+evaluate: lib ## measure the networks, write the card: PHOTOS=DIR PAIRS=DIR EVALUATE='--only gain'
 	@scripts/evaluate-deps.sh
-	@$(WITH_LIB) cd train && $(PYTHON) evaluate.py --photos $(abspath $(PHOTOS)) $(if $(PAIRS),--pairs $(abspath $(PAIRS))) $(EVALUATE)
+	@$(WITH_LIB) cd train && $(PYTHON) evaluate.py --photos $(abspath $(or $(PHOTOS),build/train-data/photos)) $(if $(PAIRS),--pairs $(abspath $(PAIRS))) $(EVALUATE)
 
 train-data: ## photographs and fonts to train on, out of Debian's packages, into build/train-data/photos
 	@scripts/train-data.sh

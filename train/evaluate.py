@@ -3,7 +3,7 @@
     python3 evaluate.py --photos DIR --pairs DIR
     python3 evaluate.py --photos DIR --only gain,tasks --share 0.1 --print /tmp/look
 
-DIR of --photos holds the held-out photographs (data.HELD_OUT); --pairs is optional, NAME_blur.png and NAME_sharp.png.
+DIR of --photos holds the held-out photographs (data.HELD_OUT, or data.SPARE); --pairs is optional, NAME_blur.png and NAME_sharp.png.
 The files themselves are run, by ONNX Runtime on one thread a section. Everything is seeded: the same files give the same figures.
 """
 import argparse

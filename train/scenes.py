@@ -59,11 +59,8 @@ def clip(folder):
 
 def held_out(folder):
     """{name: image BGR} of the photographs kept from training."""
-    images = {name: cv2.imread(f) for f in sorted(glob.glob(os.path.join(folder, "*.*")))
-              if (name := os.path.splitext(os.path.basename(f))[0]) in data.HELD_OUT}
-    if not images:
-        raise FileNotFoundError(f"no held-out photographs in {folder}")
-    return images
+    name = lambda f: os.path.splitext(os.path.basename(f))[0]
+    return {name(f): cv2.imread(f) for f in data.files(folder, held_out=True)}
 
 
 def from_camera(image, quality=90):
