@@ -73,6 +73,8 @@ type runtimeInfo struct {
 type sessionInfo struct {
 	Provider string            `json:"provider"`
 	Skipped  map[string]string `json:"skipped,omitempty"`
+	// Difference says how far a GPU's output is from the CPU's.
+	Difference string `json:"difference,omitempty"`
 }
 
 // A reloadInfo is the outcome of the last reload.
@@ -107,7 +109,9 @@ func (s *state) refinerOpened(d *tensorrt.Denoiser) {
 func sessionOf(provider string, attempts []tensorrt.Attempt) *sessionInfo {
 	i := &sessionInfo{Provider: provider}
 	for _, a := range attempts {
-		if a.Err != nil {
+		if a.Err == nil {
+			i.Difference = a.Difference
+		} else {
 			if i.Skipped == nil {
 				i.Skipped = map[string]string{}
 			}
