@@ -182,7 +182,7 @@ def refinement(net, ck, **given):
     """A denoiser's further metadata: what its training settled, unless `given` (and not None)."""
     s = settings_.Settings(**ck["settings"])
     about = dict(residual_scale_luma=f"{float(net.scale[0]):.6g}", residual_scale_chroma=f"{float(net.scale[1]):.6g}",
-                 sigma_min=s.sigma_min, sigma_max=s.sigma_max, rho=s.rho, sampler="ode", steps=2 if s.teacher else 4)
+                 sigma_min=s.sigma_min, sigma_max=s.sigma_max, rho=s.rho, sampler="ode", steps=4)
     if s.teacher:
         about["distilled_steps"] = ",".join(map(str, s.student_steps))
     return about | {k: v for k, v in given.items() if v is not None}

@@ -89,7 +89,7 @@ class Run(Folder):
         for a, b in zip(whole.state_dict().values(), again.state_dict().values()):
             self.assertTrue(torch.equal(a, b))
         meta = export.export(part.out, self.path("s.onnx"))
-        self.assertEqual((meta["sigma_min"], meta["steps"], meta["distilled_steps"]), (0.4, 2, "1,2,4"))
+        self.assertEqual((meta["sigma_min"], meta["steps"], meta["distilled_steps"]), (0.4, 4, "1,2,4"))
         self.assertIn("after denoiser-s: 4 iterations", meta["trained"])
 
     def test_learns(self):
