@@ -10,9 +10,8 @@ import (
 // infer.Gate says which. The predictor's goroutine alone uses it.
 type gatekeeper struct {
 	*pipeline
-	gate  infer.Gate
-	sight infer.Sight // of the frame in hand
-	set   *frames     // that the gate's history is of
+	gate infer.Gate
+	set  *frames // that the gate's history is of
 }
 
 // predict predicts f unless it is sharp, or somebody asked for it. The frame
@@ -29,7 +28,7 @@ func (g *gatekeeper) predict(f *frame, requested bool) (*frame, error) {
 	f, err := g.predictOrFallBack(f)
 	f.unchanged = false
 	if err == nil && threshold > 0 {
-		alone := g.gate.Learn(&g.sight, infer.Sharpness(f.sharp), infer.PSNR(f.Image, f.sharp))
+		alone := g.gate.Learn(f.Image, f.sharp)
 		f.unchanged = alone && verdict == infer.Check
 	}
 	return f, err
@@ -43,11 +42,11 @@ func (g *gatekeeper) judge(threshold float64, f *frame, requested bool) infer.Ve
 	if threshold == 0 {
 		return infer.Predict
 	}
-	g.sight.See(f.Image)
+	verdict := g.gate.Judge(threshold, f.Image)
 	if t := f.set.trial; requested || t != nil && t.old != nil {
 		return infer.Predict
 	}
-	return g.gate.Judge(threshold, &g.sight)
+	return verdict
 }
 
 // skip does for f what predictFrame does, without a prediction.
