@@ -29,8 +29,8 @@ CHANCES = {
     "noise": 0.8,
     "noise when still": 0.4,
     "mosaic": 0.2,          # of the noisy ones: noise before a cheap demosaicing
-    "denoising": 0.08,      # the camera smears noise and texture
-    "sharpening": 0.22,     # the camera overdoes edges
+    "denoising": 0.04,      # the camera smears noise and texture
+    "sharpening": 0.1,      # the camera overdoes edges: at 0.22 real pairs gained less and less
     "rescaling": 0.15,      # the camera's scaler
     "jpeg": 0.85,
 }
@@ -137,7 +137,7 @@ def draw_motion(rng, r, length, patch, size):
 
 def draw_sensor(rng, r, still):
     if rng.random() < CHANCES["noise when still" if still else "noise"]:
-        r.shot, r.read = rng.uniform(0, 0.022), rng.uniform(0, 0.004)
+        r.shot, r.read = 0.022 * rng.random() ** 2, 0.004 * rng.random() ** 1.5  # most cameras are quiet by day
         if happens(rng, "mosaic") and not still:
             r.gains, r.edges = (rng.uniform(1.2, 2.2), 1.0, rng.uniform(1.2, 2.2)), rng.random() < 0.5
 
