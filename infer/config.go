@@ -59,7 +59,7 @@ func Default() Config {
 		Seed:      1,
 		Threads:   1,
 		Nice:      19,
-		Keyframes: Keyframes{Every: Interval{Duration: 2 * time.Second}, Scene: 12, AfterLoss: true},
+		Keyframes: Keyframes{Every: Interval{Duration: 2 * time.Second}, Scene: 6, AfterLoss: true},
 	}
 }
 

@@ -4,7 +4,9 @@ import (
 	"image"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
+	"time"
 )
 
 // gray is a picture of luma f(x, y), rounded and clamped; chroma is neutral.
@@ -201,6 +203,9 @@ func TestThumbnailOfOneGrey(t *testing.T) {
 func TestDifference(t *testing.T) {
 	scene := textures()["leaves"]
 	base := thumb(scene)
+	shifted := func(dx, dy int) *image.YCbCr {
+		return gray(160, 120, func(x, y int) float64 { return bilinear(scene, float64(x+dx), float64(y+dy)) })
+	}
 	darker := gray(160, 120, func(x, y int) float64 { return float64(scene.Y[y*scene.YStride+x]) * 0.9 })
 	for _, c := range []struct {
 		name      string
@@ -210,13 +215,37 @@ func TestDifference(t *testing.T) {
 		{"the same", scene, 0, 0},
 		{"sensor noise", noisy(scene, 4), 0, 1.5},
 		{"a little darker", darker, 0, 5},
-		{"camera shake", shaken(scene, 8, 0.5), 0, 11},
-		{"another scene", textures()["waves"], 20, 255},
-		{"a wall", gray(160, 120, func(int, int) float64 { return 128 }), 20, 255},
+		{"camera shake", shaken(scene, 8, 0.5), 0, 2},
+		{"a cell to the right", shifted(5, 0), 0, 2},
+		{"a cell up and left", shifted(-5, -6), 0, 2},
+		{"half the picture to the right", shifted(80, 0), 8, 255},
+		{"another scene", textures()["waves"], 8, 255},
+		{"a wall", gray(160, 120, func(int, int) float64 { return 128 }), 8, 255},
 	} {
 		if got := Difference(base, thumb(c.other)); got < c.low || got > c.high {
 			t.Errorf("%s: difference %.2f, want %g to %g", c.name, got, c.low, c.high)
 		}
+	}
+}
+
+// The demo clip pans and shakes by up to 16 px a frame; its scene changes twice.
+func TestScenesOfTheShakenClip(t *testing.T) {
+	policy, last := Default().Keyframes, Last{}
+	var then [32 * 18]byte
+	var scenes []int
+	for n, frame := range clip(t) {
+		now := thumb(frame)
+		m := Moment{Number: uint64(n), Time: time.Unix(0, int64(n)*int64(time.Second)/12), Difference: Difference(now, &then)}
+		reason := policy.Reason(last, m)
+		if reason == ReasonScene {
+			scenes = append(scenes, n)
+		}
+		if reason != "" {
+			last, then = Last{Any: true, Number: m.Number, Time: m.Time}, *now
+		}
+	}
+	if !slices.Equal(scenes, []int{48, 96}) {
+		t.Errorf("scenes begin at frames %v, want 48 and 96", scenes)
 	}
 }
 
@@ -268,5 +297,12 @@ func BenchmarkPSNR(b *testing.B) {
 	x, y := noisePlanes(benchW, benchH, 16, 1), noisePlanes(benchW, benchH, 16, 2)
 	for b.Loop() {
 		PSNR(x, y)
+	}
+}
+
+func BenchmarkDifference(b *testing.B) {
+	x, y := thumb(noisePlanes(benchW, benchH, 16, 1)), thumb(noisePlanes(benchW, benchH, 16, 2))
+	for b.Loop() {
+		Difference(x, y)
 	}
 }

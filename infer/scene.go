@@ -46,19 +46,33 @@ func addCells(sums *[tw]int, row []byte) {
 	}
 }
 
-// Difference is how much two thumbnails differ, in grey levels: the mean absolute
-// difference after the mean change of brightness is taken out, so that a lamp's
-// flicker or the camera's exposure control is no new scene. A change of contrast
-// still counts, as does anything that moves.
+// Difference is how much two thumbnails differ, in grey levels: by how much a
+// cell, in the mean, lies outside the range of the cells around it (3x3) in the
+// other thumbnail, after the mean change of brightness is taken out. So camera
+// shake, a pan by up to one cell, a lamp's flicker and exposure control are
+// little or nothing. A change of contrast counts, as does anything that comes,
+// goes, or moves by more than a cell.
 func Difference(a, b *[32 * 18]byte) float64 {
 	total := 0
 	for i := range a {
 		total += int(a[i]) - int(b[i])
 	}
-	shift := float64(total) / float64(len(a))
-	sum := 0.0
+	shift := int(math.Round(float64(total) / float64(len(a))))
+	sum := 0
 	for i := range a {
-		sum += math.Abs(float64(int(a[i])-int(b[i])) - shift)
+		sum += outside(int(a[i])-shift, b, i) + outside(int(b[i])+shift, a, i)
 	}
-	return sum / float64(len(a))
+	return float64(sum) / float64(2*len(a))
+}
+
+// outside is how far v is from the range of the cells around the i-th of t.
+func outside(v int, t *[32 * 18]byte, i int) int {
+	x, y := i%tw, i/tw
+	low, high := t[i], t[i]
+	for row := max(y-1, 0); row <= min(y+1, th-1); row++ {
+		for _, c := range t[row*tw+max(x-1, 0) : row*tw+min(x+1, tw-1)+1] {
+			low, high = min(low, c), max(high, c)
+		}
+	}
+	return max(int(low)-v, v-int(high), 0)
 }
