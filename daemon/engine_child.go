@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sharpend/config"
+	"sharpend/tensorrt"
 )
 
 // childCommand is the process that builds j's engine: this program, with the
@@ -41,7 +42,7 @@ func (p *pipeline) childCommand(j engineJob) (*exec.Cmd, error) {
 
 // modelsOf names j's model, which a swap may have brought.
 func modelsOf(j engineJob, m Models) Models {
-	if j.model.Kind == "denoiser" {
+	if j.model.Kind == tensorrt.DenoiserKind {
 		m.Denoiser = j.model.Path
 	} else {
 		m.Predictor = j.model.Path

@@ -37,7 +37,7 @@ type engineKeeper struct {
 
 func newEngineKeeper(p *pipeline) *engineKeeper {
 	return &engineKeeper{
-		pipeline: p, child: p.childCommand, ask: p.swap, tickEvery: 5 * time.Second, logEvery: time.Minute,
+		pipeline: p, child: p.childCommand, ask: p.swap, tickEvery: 10 * time.Second, logEvery: time.Minute,
 		source:  sync.OnceValues(func() (*engineSource, error) { return p.config.Load().engineSource() }),
 		skipped: map[string]string{}, wake: make(chan struct{}, 1), over: make(chan struct{}),
 	}

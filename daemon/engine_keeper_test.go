@@ -28,7 +28,7 @@ const fakeBuilderEnv = "SHARPEND_TEST_BUILDER"
 
 // An order tells the fake builder, a process of its own, what to do.
 type order struct {
-	How    string // succeed, slow, fail, killed, half, sleep; parent: to be a daemon with a sleeping builder
+	How    string // succeed, slow, fail, killed, half, sleep; parent: to be a daemon with a sleeping builder; program: to be sharpend
 	Cache  string
 	Inputs engines.Inputs
 }
@@ -37,6 +37,9 @@ func fakeBuilder(text string) int {
 	var o order
 	if err := json.Unmarshal([]byte(text), &o); err != nil {
 		panic(err)
+	}
+	if o.How == "program" {
+		return execute(context.Background(), environment{os.Stdout, os.Stderr}, os.Args[1:])
 	}
 	fmt.Fprintln(os.Stderr, "builder begins,", o.How)
 	switch o.How {
@@ -223,6 +226,13 @@ func TestNoTensorRTHere(t *testing.T) {
 	s := k.explain(tensorrt.PredictorKind, &sessionInfo{Provider: tensorrt.CPU, Skipped: map[string]string{tensorrt.CUDA: "none"}})
 	if !strings.Contains(s.Skipped[tensorrt.TensorRT], "libnvinfer") || s.Skipped[tensorrt.CUDA] != "none" {
 		t.Errorf("/info says %+v", s)
+	}
+	tried := k.attempts(tensorrt.PredictorKind, []tensorrt.Attempt{{Provider: tensorrt.CPU}})
+	if len(tried) != 2 || tried[0].Provider != tensorrt.TensorRT || !strings.Contains(tried[0].Err.Error(), "libnvinfer") {
+		t.Errorf("attempts %+v", tried)
+	}
+	if again := k.attempts(tensorrt.PredictorKind, tried); len(again) != 2 {
+		t.Errorf("told twice: %+v", again)
 	}
 	if _, err := k.prepare(testModel(tensorrt.PredictorKind), testSize, withProviders(tensorrt.TensorRT)); err == nil || !strings.Contains(err.Error(), "libnvinfer.so.10") {
 		t.Errorf("tensorrt alone: %v", err)
@@ -415,7 +425,9 @@ func TestWaitingForTheEngine(t *testing.T) {
 	m := testModel(tensorrt.PredictorKind)
 	k, asked := testKeeper(t.TempDir(), "slow")
 	supervised(t, k)
-	o, err := k.prepare(m, testSize, only)
+	insists := tensorrt.Default()
+	insists.Require, insists.OnLess = tensorrt.TensorRT, tensorrt.OnLessExit
+	o, err := k.prepare(m, testSize, insists)
 	if err != nil || o.engine == nil || asked.Load() != 0 || len(k.infos(time.Now())) != 0 {
 		t.Errorf("%+v, %v, %d swaps, %+v", o, err, asked.Load(), k.infos(time.Now()))
 	}
@@ -511,6 +523,19 @@ func TestLastLines(t *testing.T) {
 	}
 	if cap(l.part) > 4*lineMost {
 		t.Errorf("%d bytes are kept of what has no end", cap(l.part))
+	}
+}
+
+// A swap may have brought another model than the configuration names.
+func TestBuilderGetsTheJobsModel(t *testing.T) {
+	old := Models{Predictor: "p", Denoiser: "d"}
+	for kind, want := range map[string]Models{
+		tensorrt.PredictorKind: {Predictor: "/m/predictor.onnx", Denoiser: "d"},
+		tensorrt.DenoiserKind:  {Predictor: "p", Denoiser: "/m/denoiser.onnx"},
+	} {
+		if got := modelsOf(engineJob{model: testModel(kind)}, old); got != want {
+			t.Errorf("%s: expected %+v, found %+v", kind, want, got)
+		}
 	}
 }
 

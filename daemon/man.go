@@ -63,7 +63,7 @@ what sharpend.service reads; sharpend@NAME.service reads NAME.yaml beside it
 every key with its default and what it does
 .TP
 .I /usr/share/sharpend
-models, the demo (configs/demo.yaml), jetson.conf for machines with an NVIDIA GPU
+models, the demo (configs/demo.yaml), jetson.conf for machines with an NVIDIA GPU, prebuild.conf for engines before the start
 .SH ENVIRONMENT
 .TP
 .B SHARPEND_ONNXRUNTIME
