@@ -194,6 +194,12 @@ func exists(path string) bool {
 	return err == nil
 }
 
+// with is c as it is in force: with the networks that serve.
+func (c Config) with(n *networks) *Config {
+	c.Models.Predictor, c.Models.Denoiser = n.paths()
+	return &c
+}
+
 // public is the configuration as /info shows it, without the user's name.
 func (c *Config) public() (settings map[string]any) {
 	d := *c

@@ -28,14 +28,15 @@ func (p *pipeline) networks() *networks { return p.current.Load().networks }
 // openPredictor is the one place where a predictor's session is opened for
 // serving. size is of the visible picture.
 func (p *pipeline) openPredictor(n *networks, size image.Point) (*tensorrt.Predictor, error) {
-	o, err := p.engines.prepare(n.predictor, size, p.config.Load().Runtime)
+	runtime := p.config.Load().Runtime
+	o, err := p.engines.prepare(n.predictor, size, runtime.Demanded())
 	if err != nil {
-		return nil, err
+		return nil, demanded(&runtime, err)
 	}
 	session, err := tensorrt.OpenPredictor(n.predictor, o.runtime, size.X, size.Y)
 	if err != nil {
 		o.engine.Close()
-		return nil, err
+		return nil, demanded(&runtime, err)
 	}
 	p.engines.opened(o, session.Provider())
 	p.log.Info("predictor ready", "model", n.predictor.Name, "provider", session.Provider(), "size", sizeText(size))
@@ -48,19 +49,44 @@ func (p *pipeline) openDenoiser(n *networks, size image.Point) (*tensorrt.Denois
 	c := p.config.Load()
 	runtime := c.Runtime
 	runtime.Threads = c.Refine.Threads
-	o, err := p.engines.prepare(n.denoiser, size, runtime)
+	o, err := p.engines.prepare(n.denoiser, size, runtime.Demanded())
 	if err != nil {
-		return nil, err
+		return nil, demanded(&runtime, err)
 	}
 	session, err := tensorrt.OpenDenoiser(n.denoiser, o.runtime, size.X, size.Y)
 	if err != nil {
 		o.engine.Close()
-		return nil, err
+		return nil, demanded(&runtime, err)
 	}
 	p.engines.opened(o, session.Provider())
 	p.log.Info("refiner ready", "model", n.denoiser.Name, "provider", session.Provider(), "size", sizeText(size),
 		"threads", c.Refine.Threads, "nice", c.Refine.Nice)
 	return session, nil
+}
+
+// demanded says that it was runtime.require that left nothing to serve with.
+func demanded(c *tensorrt.Config, err error) error {
+	if c.Require == "" || c.OnLess != tensorrt.OnLessExit {
+		return err
+	}
+	return fmt.Errorf("runtime.require is %s, and with runtime.on_less: exit nothing less may serve: %w", c.Require, err)
+}
+
+// degraded says in what the sessions that serve fall short of runtime.require.
+// The caller holds the state's lock.
+func (p *pipeline) degraded() (shortfalls []string) {
+	c := p.config.Load()
+	for _, s := range []struct {
+		kind string
+		info *sessionInfo
+	}{{tensorrt.PredictorKind, p.state.predictor}, {tensorrt.DenoiserKind, p.state.refiner}} {
+		if i := p.engines.explain(s.kind, s.info); i != nil {
+			if less := c.Runtime.Less(i.Provider, i.Skipped); less != "" {
+				shortfalls = append(shortfalls, "the "+s.kind+" "+less)
+			}
+		}
+	}
+	return shortfalls
 }
 
 // lowerPriority lowers the calling thread's, which must be locked.

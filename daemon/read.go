@@ -165,7 +165,7 @@ func (p *pipeline) refit(old *frames, camera *capture.Camera) error {
 		set.close() // other networks came into force meanwhile
 		return nil
 	}
-	p.state.predictorOpened(set.predictor)
+	p.predictorOpened(set.predictor)
 	return nil
 }
 

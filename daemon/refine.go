@@ -106,7 +106,7 @@ func (r *refiner) readyFor(ctx context.Context, n *networks, size image.Point) (
 			return err
 		}
 	}
-	r.state.refinerOpened(r.now.session)
+	r.refinerOpened(r.now.session)
 	return nil
 }
 
@@ -164,7 +164,7 @@ func (r *refiner) fallBack(k *frame, failed error) error {
 	if r.now != nil && r.now.swapped && r.before.suits(n, r.now.size) {
 		r.leave(r.now)
 		r.before, r.now = nil, r.before
-		r.state.refinerOpened(r.now.session)
+		r.refinerOpened(r.now.session)
 		r.tellSwap(swapRolledBack, "denoiser opened anew", failed)
 		return r.evaluate(k)
 	}

@@ -22,6 +22,9 @@ func (s snapshot) line() string {
 	}
 	fmt.Fprintf(&b, ", age %s ms)", quantileText(s.Times["keyframe_age"]))
 	fmt.Fprintf(&b, "  drops %s  %s", countsText(s.Drops, dropNames[:]), s.Provider)
+	if s.Degraded {
+		b.WriteString("  DEGRADED")
+	}
 	if len(s.Damaged) > 0 {
 		fmt.Fprintf(&b, "  damaged %v", s.Damaged)
 	}

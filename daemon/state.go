@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"image"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -36,6 +38,7 @@ type info struct {
 	Camera    cameraInfo     `json:"camera"`
 	Models    modelsInfo     `json:"models"`
 	Runtime   runtimeInfo    `json:"runtime"`
+	Degraded  []string       `json:"degraded,omitempty"` // in what it falls short of runtime.require
 	Predictor *sessionInfo   `json:"predictor_session,omitempty"`
 	Refiner   *sessionInfo   `json:"refiner_session,omitempty"`
 	Engines   []engineInfo   `json:"engines,omitempty"` // being built, or not to be had
@@ -96,14 +99,27 @@ func (s *state) set(change func(*state)) {
 	}
 }
 
-func (s *state) predictorOpened(p *tensorrt.Predictor) {
-	i := sessionOf(p.Provider(), p.Attempts())
-	s.set(func(s *state) { s.predictor = i })
+// predictorOpened and refinerOpened note the session that serves from now on.
+func (p *pipeline) predictorOpened(s *tensorrt.Predictor) {
+	i := sessionOf(s.Provider(), s.Attempts())
+	p.nowServes(func(s *state) { s.predictor = i })
 }
 
-func (s *state) refinerOpened(d *tensorrt.Denoiser) {
-	i := sessionOf(d.Provider(), d.Attempts())
-	s.set(func(s *state) { s.refiner = i })
+func (p *pipeline) refinerOpened(s *tensorrt.Denoiser) {
+	i := sessionOf(s.Provider(), s.Attempts())
+	p.nowServes(func(s *state) { s.refiner = i })
+}
+
+func (p *pipeline) nowServes(change func(*state)) {
+	var was, is []string
+	p.state.set(func(s *state) {
+		was = p.degraded()
+		change(s)
+		is = p.degraded()
+	})
+	if is != nil && !slices.Equal(was, is) {
+		p.log.Warn("degraded", "because", strings.Join(is, "; "))
+	}
 }
 
 func sessionOf(provider string, attempts []tensorrt.Attempt) *sessionInfo {
@@ -131,10 +147,11 @@ func (p *pipeline) info() info {
 		Camera:    p.state.camera,
 		Models:    modelsInfo{Predictor: modelOf(n.predictor), Denoiser: modelOf(n.denoiser)},
 		Runtime:   runtimeInfo{Version: p.library},
+		Degraded:  p.degraded(),
 		Predictor: p.engines.explain(tensorrt.PredictorKind, p.state.predictor),
 		Refiner:   p.engines.explain(tensorrt.DenoiserKind, p.state.refiner),
 		Engines:   p.engines.infos(time.Now()),
-		Settings:  c.public(), Reload: p.state.reload, Swap: p.state.swap,
+		Settings:  c.with(n).public(), Reload: p.state.reload, Swap: p.state.swap,
 	}
 	return i
 }
@@ -174,7 +191,7 @@ func (p *pipeline) takeSnapshot(now time.Time, total bool) snapshot {
 	c := p.settings()
 	s.Steps, s.Samples = c.Steps, c.Samples
 	p.state.mu.Lock()
-	s.Camera = p.state.camera.State
+	s.Camera, s.Degraded = p.state.camera.State, p.degraded() != nil
 	if p.state.predictor != nil {
 		s.Provider = p.state.predictor.Provider
 	}

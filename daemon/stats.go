@@ -124,6 +124,7 @@ type snapshot struct {
 	Steps     int                  `json:"steps"`
 	Samples   int                  `json:"samples"`
 	Provider  string               `json:"provider"`
+	Degraded  bool                 `json:"degraded"` // less runs than runtime.require asks for
 	Keyframes keyframeCounts       `json:"keyframes"`
 	PSNR      map[string]float64   `json:"psnr_db,omitempty"`
 	Memory    uint64               `json:"rss_bytes"`

@@ -18,6 +18,7 @@ type statusReport struct {
 	lastError string // of the broker
 	reload    *reloadInfo
 	engines   string // what is built, or was not
+	degraded  []string
 }
 
 // report gathers the present state without closing the interval of /stats.
@@ -39,7 +40,7 @@ func (n *notifier) report(now time.Time) statusReport {
 	}
 	n.state.mu.Lock()
 	defer n.state.mu.Unlock()
-	r.camera, r.reload = n.state.camera, n.state.reload
+	r.camera, r.reload, r.degraded = n.state.camera, n.state.reload, n.degraded()
 	if n.state.predictor != nil {
 		r.provider = n.state.predictor.Provider
 	}
@@ -48,7 +49,11 @@ func (n *notifier) report(now time.Time) statusReport {
 
 // text is one line for a person.
 func (r statusReport) text() string {
-	parts := []string{r.cameraText()}
+	var parts []string
+	if r.degraded != nil {
+		parts = append(parts, "DEGRADED: "+strings.Join(r.degraded, ", "))
+	}
+	parts = append(parts, r.cameraText())
 	if r.camera.State == "streaming" && !r.building {
 		parts = append(parts, fmt.Sprintf("%.1f frames/s in, %.1f out", r.in, r.out))
 		if r.latency.N > 0 {

@@ -211,7 +211,7 @@ func (p *pipeline) watchTrial(ctx context.Context, r swapRequest, old, set *fram
 		p.tellSwap(r.success(), r.why, r.after)
 		return nil
 	}
-	p.state.predictorOpened(set.predictor)
+	p.predictorOpened(set.predictor)
 	p.tellSwap(swapOnTrial, r.why, r.after)
 	select {
 	case err := <-set.trial.verdict:
@@ -226,7 +226,7 @@ func (p *pipeline) watchTrial(ctx context.Context, r swapRequest, old, set *fram
 			return err
 		}
 		p.background(set.close)
-		p.state.predictorOpened(old.predictor)
+		p.predictorOpened(old.predictor)
 		return &rolledBack{err}
 	case <-ctx.Done(): // both go
 		p.background(old.close)

@@ -1,6 +1,7 @@
 package tensorrt
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -40,21 +41,12 @@ func (c Config) Demanded() Config {
 }
 
 // Less says in what a session falls short of runtime.require, "" if in nothing.
-func (c *Config) Less(provider string, attempts []Attempt) string {
+// skipped holds why other providers do not run it.
+func (c *Config) Less(provider string, skipped map[string]string) string {
 	if c.Require == "" || rank(provider) >= rank(c.Require) {
 		return ""
 	}
-	return fmt.Sprintf("runs on %s, runtime.require is %s: %s", provider, c.Require, c.why(attempts))
-}
-
-// why is what kept the required provider from running.
-func (c *Config) why(attempts []Attempt) string {
-	for _, a := range attempts {
-		if a.Provider == c.Require && a.Err != nil {
-			return a.Err.Error()
-		}
-	}
-	return "it was not tried"
+	return fmt.Sprintf("runs on %s, runtime.require is %s: %s", provider, c.Require, cmp.Or(skipped[c.Require], "it is not in its list of providers"))
 }
 
 func (c *Config) validateRequire(fault func(key, format string, args ...any)) {
