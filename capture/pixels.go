@@ -12,6 +12,7 @@ type layout struct {
 	pixel         string // a raw format of pixelFormats
 	width, height int    // visible pixels
 	stride        int    // bytes from one luma or packed row to the next
+	bt709         bool   // colours are BT.709's, to be turned into BT.601's
 	limited       bool   // luma 16..235 and chroma 16..240 (BT.601), to be stretched to 0..255
 }
 
@@ -54,6 +55,13 @@ func (l *layout) size() int {
 // unpack fills dst's visible planes from src, which holds at least size() bytes. Chroma that is sampled on every
 // row is averaged over two.
 func (l *layout) unpack(dst *image.YCbCr, src []byte) {
+	l.planes(dst, src)
+	if l.bt709 {
+		from709(dst)
+	}
+}
+
+func (l *layout) planes(dst *image.YCbCr, src []byte) {
 	switch l.pixel {
 	case "YUYV":
 		l.packed(dst, src, 0)

@@ -157,7 +157,7 @@ func FuzzUnpack(f *testing.F) {
 	f.Add(uint8(0), uint8(13), uint8(7), uint8(3), true)
 	f.Add(uint8(3), uint8(1), uint8(1), uint8(0), false)
 	f.Fuzz(func(t *testing.T, pixel, w, h, extra uint8, limited bool) {
-		l := layout{pixelFormats[1+pixel%5], int(w), int(h), int(w) + int(extra), limited}
+		l := layout{pixelFormats[1+pixel%5], int(w), int(h), int(w) + int(extra), extra%2 == 1, limited}
 		if l.check() != nil {
 			return
 		}
@@ -168,7 +168,7 @@ func FuzzUnpack(f *testing.F) {
 func BenchmarkUnpack(b *testing.B) {
 	for _, pixel := range pixelFormats[1:] {
 		for _, limited := range []bool{false, true} {
-			l := layout{pixel, 1280, 720, 1280, limited}
+			l := layout{pixel, 1280, 720, 1280, false, limited}
 			if l.check() != nil {
 				l.stride = 2560
 			}

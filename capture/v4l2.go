@@ -162,8 +162,9 @@ func (d *device) interpret(camera *Camera, granted v4l2PixFormat) (err error) {
 	if granted.stride == 0 { // some drivers leave it out when rows are packed
 		d.layout.stride = d.layout.rowBytes()
 	}
-	if granted.is709() {
-		camera.note("the camera's colours are BT.709 or BT.2020; they are passed on as BT.601")
+	d.layout.bt709 = granted.is709() && camera.Granted.Pixel != "GREY"
+	if granted.is2020() {
+		camera.note("the camera's colours are BT.2020; they are passed on as BT.601")
 	}
 	return d.layout.check()
 }
@@ -182,10 +183,14 @@ func (p v4l2PixFormat) limited(pixel, configured string) bool {
 
 func (p v4l2PixFormat) is709() bool {
 	switch p.encoding {
-	case encoding709, encodingXV709, encoding2020, encoding2020Const:
+	case encoding709, encodingXV709:
 		return true
 	}
 	return p.encoding == 0 && p.colorspace == colorspace709
+}
+
+func (p v4l2PixFormat) is2020() bool {
+	return p.encoding == encoding2020 || p.encoding == encoding2020Const
 }
 
 func (c *Camera) note(format string, args ...any) {
