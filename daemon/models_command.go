@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -238,15 +237,15 @@ func useModels(file string, models []*tensorrt.Model, noDenoiser bool) error {
 	return replaceFile(file, text)
 }
 
-// place copies a model below the folder, unless it is a shipped one or there
-// already, and returns the name by which a configuration there calls it.
+// place copies a model below the folder, unless it is there already or a
+// shipped one, and returns the name by which a configuration there calls it.
 func place(folder string, m *tensorrt.Model) (name string, err error) {
 	base := filepath.Base(m.Path)
-	if slices.Contains(modelFolders(), filepath.Dir(absolute(m.Path))) && modelPath(folder, base) == absolute(m.Path) {
-		return base, nil
-	}
-	if inside, err := filepath.Rel(absolute(folder), absolute(m.Path)); err == nil && strings.HasPrefix(inside, "models/") {
+	if inside, err := filepath.Rel(absolute(folder), absolute(m.Path)); err == nil && !strings.HasPrefix(inside, "../") {
 		return inside, nil
+	}
+	if sameFile(modelPath(folder, base), m.Path) {
+		return base, nil
 	}
 	name = filepath.Join("models", fmt.Sprintf("%s-%.12s.onnx", strings.TrimSuffix(base, ".onnx"), m.SHA256))
 	target := filepath.Join(folder, name)
@@ -257,6 +256,12 @@ func place(folder string, m *tensorrt.Model) (name string, err error) {
 		return name, nil
 	}
 	return name, writeSynced(target, m.Data, 0o644)
+}
+
+func sameFile(a, b string) bool {
+	x, errX := os.Stat(a)
+	y, errY := os.Stat(b)
+	return errX == nil && errY == nil && os.SameFile(x, y)
 }
 
 // replaceFile replaces a file that is there, and keeps its mode.
