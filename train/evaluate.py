@@ -17,6 +17,7 @@ import time
 import card
 import gain
 import harmless
+import history
 import networks
 import refinement
 import scenes
@@ -73,7 +74,7 @@ def files(bench):
 
 
 SECTIONS = dict(tasks=tasks.section, refinement=refinement.section, gain=gain.section, real=gain.real, sharp=harmless.sharp,
-                flat=harmless.flat, tiles=harmless.tiles, sheet=sheet.section, files=files)
+                flat=harmless.flat, tiles=harmless.tiles, sheet=sheet.section, history=history.section, files=files)
 
 
 def measure(args, name):
@@ -90,6 +91,7 @@ def arguments(argv=None):
     p.add_argument("--predictor", default=os.path.join(MODELS, "predictor-s.onnx"))
     p.add_argument("--denoiser", default=os.path.join(MODELS, "denoiser-s.onnx"))
     p.add_argument("--compare", help="a second denoiser of the same predictor, for the refinement table")
+    p.add_argument("--log", help="what train.py printed for this predictor")
     p.add_argument("--only", default=",".join(SECTIONS), help="sections: %(default)s")
     p.add_argument("--share", type=float, default=1.0, help="of the samples; less for a quick look")
     p.add_argument("--jobs", type=int, default=2)

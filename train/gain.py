@@ -70,4 +70,4 @@ def real(bench):
     rows = [[k] + row(g) for k, g in groups.items()]
     if pairs:
         rows.insert(-1, ["all real pairs"] + row(pairs))
-    return table(["frames"] + HEAD, rows)
+    return table(["frames"] + HEAD, rows) + ("" if pairs else "\n\nReal pairs were not measured for these files.")

@@ -51,3 +51,17 @@ def rates(path, lengths, found):
     panels[0][0].set_ylabel("rate read")
     panels[0][-1].legend(fontsize=7)
     save(figure, path)
+
+
+def history(path, points):
+    """[(iteration, {set: dB})]: shake lengths as thin lines, real pairs as thick ones."""
+    figure, axes = plt.subplots(figsize=(6.6, 3.4))
+    for name in dict.fromkeys(k for _, v in points for k in v):
+        some = [(i, v[name]) for i, v in points if name in v]
+        label, width = (f"{name} px", 1) if name.isdigit() else (name, 2.5)
+        axes.plot(*zip(*some), label=label, linewidth=width)
+    axes.axhline(0, color="grey", linewidth=0.8)
+    axes.set(xlabel="iteration", ylabel="luma PSNR gain, dB")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=7, ncol=2)
+    save(figure, path)

@@ -16,6 +16,7 @@ import evaluate
 import export
 import gain
 import harmless
+import history
 import metrics
 import model
 import networks
@@ -283,6 +284,17 @@ class Scenes(unittest.TestCase):
         self.assertEqual((row[0], row[5]), ("3", "33 %"))
         self.assertEqual(row[3], "+0.00")
         self.assertLess(float(row[4]), -20)
+
+
+class History(unittest.TestCase):
+    def test_a_resumed_log_counts_once(self):
+        line = "{} 19:00:00 0.1 loss -3.1 88 patches/s 0:-0.5 12:+{} reds_000:+0.3"
+        with tempfile.NamedTemporaryFile("w+") as f:
+            f.write("\n".join(["predictor-s: 1 M", *(line.format(*v) for v in ((50, 1), (500, 2), (1000, 3), (500, 4)))]) + "\n")
+            f.flush()
+            points = history.read(f.name)
+        self.assertEqual([(i, v["12"]) for i, v in points], [(50, 1.0), (500, 4.0)])
+        self.assertEqual(points[0][1]["reds_000"], 0.3)
 
 
 class Tasks(unittest.TestCase):
