@@ -10,7 +10,7 @@ VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 # Tests are told where ONNX Runtime's library is; bin/sharpend finds it by itself.
 WITH_LIB = SHARPEND_ONNXRUNTIME="$$(scripts/lib.sh)" && export SHARPEND_ONNXRUNTIME &&
 
-.PHONY: help run test build deps deps-test lib race lint fuzz bench bench-pipeline soak build-arm64 test-arm64 deb test-deb test-vm smoke test-gpu-libs test-train train-data train evaluate clean
+.PHONY: help run test build deps deps-test lib race lint fuzz bench bench-pipeline soak build-arm64 test-arm64 deb test-deb test-vm smoke test-gpu-libs bench-gpu test-train train-data train evaluate clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "make %-15s %s\n", $$1, $$2}' Makefile
@@ -62,6 +62,9 @@ soak: deps-test lib build ## 100,000 frames: memory must stay flat
 
 test-gpu-libs: build ## real CUDA and TensorRT providers on a machine without a GPU: what they say, and what we make of it
 	@GO=$(GO) scripts/test-gpu-libs.sh
+
+bench-gpu: build ## on a machine with an NVIDIA GPU: all that can be measured there, as Markdown in build/bench-gpu.md
+	@scripts/bench-gpu.sh
 
 build-arm64: ## build/arm64/bin/sharpend, cross-built
 	@GO=$(GO) scripts/arm64.sh build

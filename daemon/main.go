@@ -46,6 +46,7 @@ var commands = []command{
 	{"engines verify", "", "check every byte of every engine; status 1 if one is damaged", enginesVerifyCommand},
 	{"engines prune", "", "remove engines that are damaged or cannot be used any more", enginesPruneCommand},
 	{"doctor", "--config FILE", "check everything that can keep the daemon from running well, and say what to do", doctorCommand},
+	{"bench networks", "", "measure each network by itself, at several sizes, on each provider", benchNetworksCommand},
 	{"bench", "--config FILE", "measure the pipeline's speed on this machine", benchCommand},
 	{"models verify", "FILE...", "hold model files to every check that the daemon makes before it switches to them", verifyCommand},
 	{"models use", "FILE... --config FILE", "verify models, copy them beside the configuration, and name them in it", useCommand},
