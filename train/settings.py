@@ -60,8 +60,8 @@ class Settings:
     rho: float = 7.0
     teacher_steps: int = 10      # distill.py: network evaluations of the trajectory to learn
     student_steps: tuple = (1, 2, 4)
-    share: tuple = (0.6, 0.85, 1.05)  # how far from the mean towards the trajectory's end each of student_steps goes
-    energy_weight: float = 0.8   # of local fine detail like the sharp picture's
+    share: tuple = (0.6, 0.9, 1.2)  # how far from the mean towards the trajectory's end each of student_steps goes
+    energy_weight: float = 1.6   # of local fine detail like the sharp picture's
 
 
 def _parser(default):
