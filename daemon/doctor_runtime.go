@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"debug/elf"
 	"fmt"
 	"image"
@@ -28,7 +29,9 @@ func (d *doctor) checkRuntime() {
 	}
 	d.library = path
 	d.tell(finding{"onnxruntime", fine, fmt.Sprintf("%s, %s (%s)", tensorrt.Version(), path, why), ""})
-	f, chosen := providersFinding(d.config.Runtime.Providers, tensorrt.Probe(d.config.Runtime), hasGPU("/"))
+	attempts := tensorrt.Probe(d.config.Runtime)
+	f, chosen := providersFinding(d.config.Runtime.Providers, attempts, hasGPU("/"))
+	f.require(&d.config.Runtime, chosen, attempts)
 	d.chosen = chosen
 	d.tell(f)
 }
@@ -66,6 +69,22 @@ func providersFinding(list []string, attempts []tensorrt.Attempt, gpu bool) (f f
 		f.Detail += " (no NVIDIA GPU here)"
 	}
 	return f, chosen
+}
+
+// require holds the finding to runtime.require.
+func (f *finding) require(c *tensorrt.Config, chosen string, attempts []tensorrt.Attempt) {
+	if chosen == "" {
+		return
+	}
+	less := c.Less(chosen, sessionOf(chosen, attempts).Skipped)
+	if less == "" {
+		return
+	}
+	f.Status, f.Detail = warn, less+" (runtime.on_less: "+c.OnLess+")"
+	if c.OnLess == tensorrt.OnLessExit {
+		f.Status = fail
+	}
+	f.Advice = cmp.Or(f.Advice, "install what it needs, or ask for less in runtime.require")
 }
 
 // reasons holds why providers do not run, those with the same reason together.

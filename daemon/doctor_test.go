@@ -315,3 +315,22 @@ func TestPrint(t *testing.T) {
 		t.Errorf("got\n%swant\n%s", &b, want)
 	}
 }
+
+func TestDoctorHoldsProvidersToRequire(t *testing.T) {
+	attempts := []tensorrt.Attempt{{Provider: tensorrt.TensorRT, Err: errors.New("no libnvinfer")}, {Provider: tensorrt.CPU}}
+	for _, c := range []struct {
+		require, onLess string
+		want            verdict
+	}{
+		{"", tensorrt.OnLessExit, fine}, {tensorrt.CPU, tensorrt.OnLessExit, fine},
+		{tensorrt.TensorRT, tensorrt.OnLessExit, fail}, {tensorrt.TensorRT, tensorrt.OnLessDegraded, warn},
+	} {
+		config := tensorrt.Default()
+		config.Require, config.OnLess = c.require, c.onLess
+		f := finding{Status: fine, Detail: "cpu runs"}
+		f.require(&config, tensorrt.CPU, attempts)
+		if f.Status != c.want || (c.want != fine) != strings.Contains(f.Detail, "no libnvinfer") {
+			t.Errorf("require %q, on less %s: %v, %s", c.require, c.onLess, f.Status, f.Detail)
+		}
+	}
+}
