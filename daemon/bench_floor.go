@@ -74,8 +74,8 @@ func (r *networksResult) print(w io.Writer) {
 			unit = "a refinement step"
 		}
 		fmt.Fprintf(w, "\n`%s`, %s:\n\n", runs[0].Network, unit)
-		fmt.Fprintln(w, "| size | provider | precision | p50 ms | p99 ms | TFLOP/s | floor: arithmetic ms | floor: traffic ms | opened in s | again in s | from the CPU |")
-		fmt.Fprintln(w, "|---|---|---|---|---|---|---|---|---|---|---|")
+		fmt.Fprintln(w, "| size | provider | precision | p50 ms | p99 ms | TFLOP/s | floor: arithmetic ms | floor: traffic ms | opened in s | again in s | from the CPU | who runs it |")
+		fmt.Fprintln(w, "|---|---|---|---|---|---|---|---|---|---|---|---|")
 		var failed reasons
 		for i := range runs {
 			if n := &runs[i]; n.Error != "" {
@@ -99,6 +99,6 @@ func (r *networksResult) row(n *networkRun) string {
 	if n.Difference != "" {
 		difference = n.Difference
 	}
-	return fmt.Sprintf("| %s | %s | %s | %.2f | %.2f | %.2f | %s | %.1f | %.1f | %s |",
-		n.Size, n.Provider, n.Precision, n.Run.P50, n.Run.P99, n.GFLOP/n.Run.P50, floors, n.Cold, n.Warm, difference)
+	return fmt.Sprintf("| %s | %s | %s | %.2f | %.2f | %.2f | %s | %.1f | %.1f | %s | %s |",
+		n.Size, n.Provider, n.Precision, n.Run.P50, n.Run.P99, n.GFLOP/n.Run.P50, floors, n.Cold, n.Warm, difference, n.Nodes)
 }

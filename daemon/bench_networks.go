@@ -103,6 +103,7 @@ type networkRun struct {
 	Warm       float64   `json:"warm_s"`          // to open it again
 	Run        quantiles `json:"run_ms"`          // of one run: a frame, or a refinement step
 	Difference string    `json:"difference,omitempty"`
+	Nodes      string    `json:"nodes"`      // which provider runs how many, and for how much of the time
 	GFLOP      float64   `json:"gflop"`      // of one run, from the network's metadata
 	Gigabytes  float64   `json:"traffic_gb"` // that its layers read and write in float32, from the CPU's profile
 }
@@ -172,9 +173,28 @@ func (b *networkBench) measure(m *tensorrt.Model, size image.Point, provider, pr
 		s.close()
 		if err != nil {
 			r.Error = err.Error()
+			return r
 		}
 	}
+	list, err := tensorrt.Nodes(m, c, provider, size.X, size.Y)
+	if err != nil {
+		r.Error = err.Error()
+	}
+	r.Nodes = sharesText(list)
 	return r
+}
+
+// sharesText says who runs a network: "tensorrt 2 nodes (97 %), cuda 3 nodes (3 %)".
+func sharesText(list []tensorrt.NodeShare) string {
+	var all time.Duration
+	for _, s := range list {
+		all += s.Time
+	}
+	texts := make([]string, len(list))
+	for i, s := range list {
+		texts[i] = fmt.Sprintf("%s %d nodes (%.0f %%)", s.Provider, s.Nodes, 100*s.Time.Seconds()/max(all.Seconds(), 1e-9))
+	}
+	return strings.Join(texts, ", ")
 }
 
 // reasonOf is why the one provider of a list was passed over.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"sharpend/tensorrt"
 )
@@ -30,7 +31,7 @@ func TestFloors(t *testing.T) {
 
 func TestNetworksTable(t *testing.T) {
 	r := networksResult{Version: "v1", ONNX: "1.29.0", GPU: "NVIDIA H200", Peak: peakOf("NVIDIA H200"), Runs: []networkRun{
-		{Network: "d", Kind: "denoiser", Size: "1280x720", Provider: "cuda", Precision: "fp32", Run: quantiles{P50: 2, P99: 3}, GFLOP: 27.8, Gigabytes: 4.8, Cold: 4, Warm: 1, Difference: "0.0004 of the state from the cpu (rms)"},
+		{Network: "d", Kind: "denoiser", Size: "1280x720", Provider: "cuda", Precision: "fp32", Run: quantiles{P50: 2, P99: 3}, GFLOP: 27.8, Gigabytes: 4.8, Cold: 4, Warm: 1, Difference: "0.0004 of the state from the cpu (rms)", Nodes: "cuda 88 nodes (100 %)"},
 		{Network: "p", Kind: "predictor", Size: "640x480", Provider: "cpu", Precision: "fp32", Run: quantiles{P50: 40, P99: 55}, GFLOP: 10.8, Gigabytes: 1},
 		{Network: "p", Kind: "predictor", Size: "640x480", Provider: "tensorrt", Precision: "fp32", Error: "no library"},
 		{Network: "p", Kind: "predictor", Size: "640x480", Provider: "tensorrt", Precision: "fp16", Error: "no library"},
@@ -39,9 +40,9 @@ func TestNetworksTable(t *testing.T) {
 	r.print(&out)
 	for _, want := range []string{
 		"sharpend v1, ONNX Runtime 1.29.0, NVIDIA H200\n\n`p`, a frame:\n",
-		"\n| 640x480 | cpu | fp32 | 40.00 | 55.00 | 0.27 | - | - | 0.0 | 0.0 | - |\n",
+		"\n| 640x480 | cpu | fp32 | 40.00 | 55.00 | 0.27 | - | - | 0.0 | 0.0 | - |  |\n",
 		"\nNot measured: tensorrt fp32 640x480, tensorrt fp16 640x480: no library\n\n`d`, a refinement step:\n",
-		"\n| 1280x720 | cuda | fp32 | 2.00 | 3.00 | 13.90 | 0.056 | 1.000 | 4.0 | 1.0 | 0.0004 of the state from the cpu (rms) |\n",
+		"\n| 1280x720 | cuda | fp32 | 2.00 | 3.00 | 13.90 | 0.056 | 1.000 | 4.0 | 1.0 | 0.0004 of the state from the cpu (rms) | cuda 88 nodes (100 %) |\n",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is not in\n%s", want, out.String())
@@ -72,6 +73,9 @@ func TestBenchNetworks(t *testing.T) {
 		if n.GFLOP < 0.01 || n.GFLOP > 5 || n.Gigabytes < 0.001 || n.Gigabytes > 0.1 {
 			t.Errorf("%s: %g GFLOP and %g GB", n.Network, n.GFLOP, n.Gigabytes)
 		}
+		if !failed && (!strings.HasPrefix(n.Nodes, "cpu ") || !strings.HasSuffix(n.Nodes, " nodes (100 %)")) {
+			t.Errorf("%s is run by %q", n.Network, n.Nodes)
+		}
 		if strings.Contains(n.Error, "works") {
 			t.Errorf("the reason is not the provider's own: %s", n.Error)
 		}
@@ -84,6 +88,16 @@ func TestBenchNetworksRefuses(t *testing.T) {
 		if status := execute(context.Background(), environment{&out, &log}, append([]string{"bench", "networks"}, args...)); status == 0 {
 			t.Errorf("%v is accepted", args)
 		}
+	}
+}
+
+func TestSharesText(t *testing.T) {
+	got := sharesText([]tensorrt.NodeShare{{Provider: "tensorrt", Nodes: 2, Time: 97 * time.Millisecond}, {Provider: "cuda", Nodes: 3, Time: 3 * time.Millisecond}})
+	if want := "tensorrt 2 nodes (97 %), cuda 3 nodes (3 %)"; got != want {
+		t.Errorf("expected %q, found %q", want, got)
+	}
+	if got := sharesText([]tensorrt.NodeShare{{Provider: "cpu", Nodes: 1}}); got != "cpu 1 nodes (0 %)" {
+		t.Errorf("without times: %q", got)
 	}
 }
 
