@@ -89,6 +89,13 @@ class Data(Folder):
         self.assertEqual(len(data.photographs(self.folder)), 3)
         self.assertEqual(len(data.photographs(self.folder, held_out=True)), 1)
 
+    def test_backgrounds_out_of_focus_are_told_from_edges_and_from_nothing(self):
+        sharp = cv2.imread(os.path.join(self.folder, "photo_0.png"))[:192, :192]
+        soft, half, plain = cv2.GaussianBlur(sharp, (0, 0), 6), sharp.copy(), sharp.copy()
+        half[:, 96:], plain[:, 96:] = soft[:, 96:], 128
+        self.assertEqual([data.is_in_focus(c) for c in (sharp, soft, half, plain)], [True, False, False, True])
+        self.assertTrue(data.is_sharp(half))
+
     def test_batches_depend_on_the_iteration_alone(self):
         s = small(self.folder)
         one, two = data.Batches(s, Inline()), data.Batches(s, Inline())
