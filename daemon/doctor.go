@@ -91,6 +91,7 @@ func (d *doctor) examine(ctx context.Context, file string, override func(*Config
 		d.checkModels()
 		d.checkCamera(ctx)
 		d.checkSpeed()
+		d.checkEngine()
 		d.checkBroker(ctx)
 	}
 	d.checkMachine()

@@ -28,8 +28,13 @@ func (p *pipeline) childCommand(j engineJob) (*exec.Cmd, error) {
 	if err != nil {
 		return nil, err
 	}
+	here, err := os.Getwd()
+	if err != nil {
+		return nil, err
+	}
 	c := *p.config.Load()
 	c.Models = modelsOf(j, c.Models)
+	c.resolve(here) // the builder's configuration lies in no folder
 	text, err := config.Effective(&c)
 	if err != nil {
 		return nil, err

@@ -227,13 +227,6 @@ func TestNoTensorRTHere(t *testing.T) {
 	if !strings.Contains(s.Skipped[tensorrt.TensorRT], "libnvinfer") || s.Skipped[tensorrt.CUDA] != "none" {
 		t.Errorf("/info says %+v", s)
 	}
-	tried := k.attempts(tensorrt.PredictorKind, []tensorrt.Attempt{{Provider: tensorrt.CPU}})
-	if len(tried) != 2 || tried[0].Provider != tensorrt.TensorRT || !strings.Contains(tried[0].Err.Error(), "libnvinfer") {
-		t.Errorf("attempts %+v", tried)
-	}
-	if again := k.attempts(tensorrt.PredictorKind, tried); len(again) != 2 {
-		t.Errorf("told twice: %+v", again)
-	}
 	if _, err := k.prepare(testModel(tensorrt.PredictorKind), testSize, withProviders(tensorrt.TensorRT)); err == nil || !strings.Contains(err.Error(), "libnvinfer.so.10") {
 		t.Errorf("tensorrt alone: %v", err)
 	}
@@ -427,7 +420,7 @@ func TestWaitingForTheEngine(t *testing.T) {
 	supervised(t, k)
 	insists := tensorrt.Default()
 	insists.Require, insists.OnLess = tensorrt.TensorRT, tensorrt.OnLessExit
-	o, err := k.prepare(m, testSize, insists)
+	o, err := k.prepare(m, testSize, insists.Demanded())
 	if err != nil || o.engine == nil || asked.Load() != 0 || len(k.infos(time.Now())) != 0 {
 		t.Errorf("%+v, %v, %d swaps, %+v", o, err, asked.Load(), k.infos(time.Now()))
 	}
@@ -497,6 +490,36 @@ func TestRefusedEngine(t *testing.T) {
 	if i := firstJob(k); i.Error != "it differs from the CPU" || asked.Load() != 1 {
 		t.Errorf("%+v, %d swaps", i, asked.Load())
 	}
+}
+
+// The whole daemon: frames flow while the engine is built, its session takes
+// over between two of them, once, and /info tells of each station. (TensorRT
+// itself is missing here, so that the new session falls back to the CPU.)
+func TestEngineTakesOverBetweenTwoFrames(t *testing.T) {
+	l, o := &ledger{t: t}, &outbox{}
+	p := testPipeline(t, testConfig(t, func(c *Config) { c.Runtime.Providers = []string{tensorrt.TensorRT, tensorrt.CPU} }), l.output(o))
+	fake, _ := testKeeper(t.TempDir(), "slow")
+	var asked atomic.Int32
+	p.engines.source, p.engines.child, p.engines.builds, p.engines.tickEvery = fake.source, fake.child, true, fake.tickEvery
+	p.engines.ask = func(r swapRequest) { asked.Add(1); p.swap(r) }
+	_, end := started(t, p)
+	told := func(what string, ok func(i info) bool) {
+		t.Helper()
+		eventually(t, what, func() bool { return ok(lastInfo(t, o)) })
+	}
+	told("a build, and why not TensorRT", func(i info) bool {
+		return len(i.Engines) == 1 && i.Engines[0].State == jobBuilding && i.Engines[0].Size == "160x96" && i.Predictor != nil &&
+			i.Predictor.Provider == tensorrt.CPU && strings.Contains(i.Predictor.Skipped[tensorrt.TensorRT], "it is not built yet")
+	})
+	n := l.last.Load()
+	told("the swap", func(i info) bool {
+		return len(i.Engines) == 0 && i.Swap != nil && i.Swap.State == swapInForce && i.Swap.Why == "engine built" &&
+			strings.Contains(i.Predictor.Skipped[tensorrt.TensorRT], "libonnxruntime_providers_shared.so")
+	})
+	if l.last.Load() < n+10 || l.gaps.Load() != 0 || asked.Load() != 1 {
+		t.Errorf("%d frames during the build, %d missing, %d swaps", l.last.Load()-n, l.gaps.Load(), asked.Load())
+	}
+	end()
 }
 
 // A builder's words are logged line by line, and the last are kept.

@@ -23,7 +23,6 @@ type opening struct {
 // since ONNX Runtime would build it on the spot, for minutes, unless nothing
 // else may serve: then the builder is waited for.
 func (k *engineKeeper) prepare(m *tensorrt.Model, size image.Point, c tensorrt.Config) (opening, error) {
-	c = c.Demanded()
 	o := opening{runtime: c, list: c.ProvidersFor(m.Kind)}
 	o.rank = slices.Index(o.list, tensorrt.TensorRT)
 	if o.rank < 0 {
@@ -101,15 +100,6 @@ func (k *engineKeeper) skippedFor(kind string) string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.skipped[kind]
-}
-
-// attempts are a session's, and before them why TensorRT was not even tried.
-func (k *engineKeeper) attempts(kind string, of []tensorrt.Attempt) []tensorrt.Attempt {
-	why := k.skippedFor(kind)
-	if why == "" || slices.ContainsFunc(of, func(a tensorrt.Attempt) bool { return a.Provider == tensorrt.TensorRT }) {
-		return of
-	}
-	return append([]tensorrt.Attempt{{Provider: tensorrt.TensorRT, Err: errors.New(why)}}, of...)
 }
 
 // explain adds to what is known of a session why TensorRT was not even tried.

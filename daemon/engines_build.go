@@ -130,7 +130,7 @@ func (b *builder) build(ctx context.Context, kind string) error {
 		return err
 	}
 	if b.expect != "" && b.expect != j.key {
-		return errors.New("the model, the options or the machine's libraries are not what they were when the daemon started: restart it")
+		return errors.New("the model, the options or the machine's libraries are not what they were when the daemon loaded them: reload or restart it")
 	}
 	past, _ := b.source.cache.List(false) // without it there is no estimate
 	b.say("%s at %s: %s", m.Name, sizeText(b.size), expectation(engines.EstimateOf(j.inputs, int64(len(m.Data)), past)))

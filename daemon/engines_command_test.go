@@ -195,8 +195,9 @@ func TestEnginesListVerifyPrune(t *testing.T) {
 // The daemon's builder, with the program's own command line: it arrives at the
 // same key, and at ONNX Runtime's own refusal, which the daemon reports.
 func TestRealBuilder(t *testing.T) {
-	library, cache := machineWithTensorRT(t), filepath.Join(t.TempDir(), "cache")
-	c, err := loadConfig(engineConfig(t, library, cache, "  tensorrt: {precision: fp16, workspace: 512 MiB}\n"), nil)
+	file := engineConfig(t, machineWithTensorRT(t), "cache", "  tensorrt: {precision: fp16, workspace: 512 MiB}\n")
+	t.Chdir(filepath.Dir(file))
+	c, err := loadConfig(filepath.Base(file), nil) // all relative: the builder must find it nevertheless
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,13 +231,44 @@ func TestRealBuilder(t *testing.T) {
 		}
 		end()
 		j := *o.missing
+		if !exists("cache/engines/build.lock") {
+			t.Error("the builder worked in another cache")
+		}
 		j.key = strings.Repeat("0", 64)
 		cmd, err := k.child(j)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), "not what they were when the daemon started") {
+		if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), "not what they were when the daemon loaded them") {
 			t.Errorf("another key: %v, %s", err, out)
 		}
 	}
+}
+
+func TestDoctorOnEngines(t *testing.T) {
+	k, asked := testKeeper(t.TempDir(), "succeed")
+	s, err := k.source()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := testModel(tensorrt.PredictorKind)
+	says := func(list []string, status verdict, words ...string) {
+		t.Helper()
+		c := withProviders(list...)
+		f := s.finding(&c, m, testSize)
+		for _, w := range words {
+			if f.Status != status || !strings.Contains(f.Detail+"; "+f.Advice, w) {
+				t.Errorf("expected %s and %q, found %+v", status, w, f)
+			}
+		}
+	}
+	both := []string{tensorrt.TensorRT, tensorrt.CPU}
+	says(both, warn, "is not built yet", "the next provider serves", "minutes, the first time")
+	says([]string{tensorrt.TensorRT}, warn, "the daemon waits for it")
+	supervised(t, k)
+	serve(t, k, withProviders(both...), tensorrt.CPU)
+	eventually(t, "a swap", func() bool { return asked.Load() == 1 })
+	says(both, fine, "is there, built in 0 s")
+	s.machine.TensorRT = "10.4.0"
+	says(both, warn, "is not built yet")
 }

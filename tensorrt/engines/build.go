@@ -35,6 +35,9 @@ func (c *Cache) Build(ctx context.Context, b Build) (m *Manifest, built bool, er
 		e.Close()
 		return e.Manifest, false, nil
 	}
+	if err := os.MkdirAll(c.dir, 0o700); err != nil {
+		return nil, false, fmt.Errorf("the cache of engines: %w", err)
+	}
 	wait := b.Wait
 	if wait == nil {
 		wait = func() {}

@@ -53,6 +53,12 @@ func TestBuildThenAcquire(t *testing.T) {
 	if _, err := c.Acquire(key); !errors.Is(err, ErrMissing) {
 		t.Fatalf("an empty cache: %v", err)
 	}
+	if list, err := c.List(true); err != nil || len(list) != 0 {
+		t.Fatalf("an empty cache: %v, %v", list, err)
+	}
+	if there(c.Dir()) {
+		t.Fatal("who only looks leaves a folder behind")
+	}
 	m := build(t, c, example())
 	e, err := c.Acquire(key)
 	if err != nil {
@@ -238,6 +244,9 @@ func TestAcquireHolds(t *testing.T) {
 
 func TestBuildWaitsNoLongerThanItsContext(t *testing.T) {
 	c := open(t)
+	if err := os.Mkdir(c.Dir(), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	held, err := tryLock(c.path(keyOf(t, example()), lockSuffix), true)
 	if err != nil {
 		t.Fatal(err)

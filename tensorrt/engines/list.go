@@ -36,7 +36,7 @@ type Entry struct {
 // file is read and compared; without, only manifests are.
 func (c *Cache) List(check bool) ([]Entry, error) {
 	folders, err := os.ReadDir(c.dir)
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	var list []Entry
