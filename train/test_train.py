@@ -92,7 +92,7 @@ class Data(Folder):
     def test_backgrounds_out_of_focus_are_told_from_edges_and_from_nothing(self):
         sharp = cv2.imread(os.path.join(self.folder, "photo_0.png"))[:192, :192]
         soft, half, plain = cv2.GaussianBlur(sharp, (0, 0), 6), sharp.copy(), sharp.copy()
-        half[:, 96:], plain[:, 96:] = soft[:, 96:], 128
+        half[:, 96:], plain[:, 96:] = soft[:, 96:], np.linspace(110, 140, 96)[:, None]  # a clear sky
         self.assertEqual([data.is_in_focus(c) for c in (sharp, soft, half, plain)], [True, False, False, True])
         self.assertTrue(data.is_sharp(half))
 
