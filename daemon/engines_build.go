@@ -82,7 +82,11 @@ func (b *builder) buildAll(ctx context.Context) (err error) {
 	if len(b.kinds) == 0 {
 		return errors.New("there is nothing to build: runtime.providers names no tensorrt for these models")
 	}
-	if err := b.startRuntime(slog.New(slog.DiscardHandler)); err != nil {
+	start := tensorrt.Start
+	if b.Runtime.TensorRT.BuildLog {
+		start = tensorrt.StartLogging
+	}
+	if err := b.startBy(start, slog.New(slog.DiscardHandler)); err != nil {
 		return err
 	}
 	defer tensorrt.Stop()

@@ -140,12 +140,14 @@ func (c *Config) start(log *slog.Logger) (*networks, error) {
 }
 
 // startRuntime finds ONNX Runtime's library and starts it.
-func (c *Config) startRuntime(log *slog.Logger) error {
+func (c *Config) startRuntime(log *slog.Logger) error { return c.startBy(tensorrt.Start, log) }
+
+func (c *Config) startBy(start func(library string) error, log *slog.Logger) error {
 	library, why, err := tensorrt.Library(c.Runtime.Library)
 	if err != nil {
 		return err
 	}
-	if err := tensorrt.Start(library); err != nil {
+	if err := start(library); err != nil {
 		return fmt.Errorf("runtime.library: %w", err)
 	}
 	log.Info("sharpend", "version", version, "onnxruntime", tensorrt.Version(), "library", library, "because", why)
