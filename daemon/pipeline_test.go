@@ -86,8 +86,29 @@ func (o *outbox) count(level string) int {
 	return len(o.messages[level])
 }
 
+// left is what leftOpen said before the newest testPipeline: a test that
+// freezes stages for good leaves their sessions open.
+var left string
+
+// leftOpen stops ONNX Runtime, or says what keeps it from stopping.
+func leftOpen() string {
+	if err := tensorrt.Stop(); err != nil {
+		return err.Error()
+	}
+	return ""
+}
+
+// noneLeftOpen fails the test if a session of its pipeline was not closed.
+func noneLeftOpen(t testing.TB) {
+	t.Helper()
+	if now := leftOpen(); now != left {
+		t.Error(now)
+	}
+}
+
 func testPipeline(t testing.TB, c *Config, out output) *pipeline {
 	t.Helper()
+	left = leftOpen()
 	n, err := c.start(discard)
 	if err != nil {
 		t.Fatal(err)

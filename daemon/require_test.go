@@ -24,9 +24,7 @@ func TestRequireEndsTheRunOnLess(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "runtime.require is cuda") || !strings.Contains(err.Error(), "libonnxruntime_providers_shared.so") {
 		t.Errorf("error %v, want one that names the key and the library's reason", err)
 	}
-	if err := tensorrt.Stop(); err != nil {
-		t.Error(err)
-	}
+	noneLeftOpen(t)
 }
 
 func TestRequireOfTheDenoiserEndsTheRun(t *testing.T) {

@@ -117,9 +117,7 @@ func started(t testing.TB, p *pipeline) (ctx context.Context, end func()) {
 		if late != nil {
 			t.Error("not within two minutes")
 		}
-		if err := tensorrt.Stop(); err != nil {
-			t.Error(err)
-		}
+		noneLeftOpen(t)
 	}
 }
 
@@ -235,9 +233,7 @@ func TestPredictorThatFailsLaterEndsTheRun(t *testing.T) {
 	if err := <-done; err == nil || !strings.Contains(err.Error(), "dies.onnx") {
 		t.Errorf("error %v, want the predictor's", err)
 	}
-	if err := tensorrt.Stop(); err != nil {
-		t.Error(err)
-	}
+	noneLeftOpen(t)
 }
 
 // keyframing makes every fifth frame a keyframe of one step.
@@ -374,9 +370,7 @@ func swapStorm(t *testing.T, dice *rand.Rand) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
-	if err := tensorrt.Stop(); err != nil {
-		t.Error(err)
-	}
+	noneLeftOpen(t)
 	t.Logf("%d swaps asked, %d frames, %d camera losses, the last: %+v", asked, p.stats.in.Load(), p.stats.losses.Load(), lastInfo(t, o).Swap)
 }
 
