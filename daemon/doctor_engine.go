@@ -33,11 +33,11 @@ func (s *engineSource) finding(c *tensorrt.Config, m *tensorrt.Model, size image
 		return finding{"engine", fail, err.Error(), "see docs/tensorrt.md"}
 	}
 	e, err := s.cache.Acquire(j.key)
-	defer e.Close()
-	switch {
-	case err == nil:
+	if err == nil {
+		e.Close()
 		return finding{"engine", fine, fmt.Sprintf("%s is there, built in %.0f s", j.name(), e.Manifest.Seconds), ""}
-	case errors.Is(err, engines.ErrBusy):
+	}
+	if errors.Is(err, engines.ErrBusy) {
 		return finding{"engine", fine, j.name() + " is being built", ""}
 	}
 	past, _ := s.cache.List(false) // without it there is no estimate
