@@ -45,8 +45,9 @@ type frame struct {
 type keyframe struct {
 	reason    string
 	asked     infer.Settings
-	request   string // transaction of the request, if one asked for it
-	steps     int    // done, after the budget
+	request   string          // transaction of the request, if one asked for it
+	steps     int             // done, after the budget
+	by        *tensorrt.Model // that refined it; nil: none did
 	spent     time.Duration
 	before    float64 // sharpness of the camera's picture
 	predicted float64

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -187,7 +188,7 @@ func (w *publisher) meta(k *frame) keyframeMeta {
 		Width:     k.sharp.Rect.Dx(), Height: k.sharp.Rect.Dy(), Bytes: len(w.key.tagged),
 		Predictor: k.set.networks.predictor.SHA256,
 	}
-	if d := k.set.networks.denoiser; d != nil {
+	if d := cmp.Or(k.key.by, k.set.networks.denoiser); d != nil {
 		m.Denoiser = d.SHA256
 	}
 	return m

@@ -172,7 +172,7 @@ func (r *refiner) fallBack(k *frame, failed error) error {
 	if instead == nil {
 		return failed
 	}
-	r.broken, k.key.steps = n, 0
+	r.broken, k.key.steps, k.key.by = n, 0, nil
 	r.swap(swapRequest{why: "rolling back", after: failed, stage: func() (*networks, error) { return instead, nil }})
 	return nil
 }
@@ -186,7 +186,7 @@ func (r *refiner) evaluate(k *frame) error {
 	if s.Steps < k.key.asked.Steps {
 		r.stats.shortened.Add(1)
 	}
-	k.key.steps = s.Steps
+	k.key.steps, k.key.by = s.Steps, n.model
 	_, err := n.sampler.Refine(s, r.step, n.session.Predicted, k.sharp)
 	return err
 }

@@ -374,6 +374,48 @@ func swapStorm(t *testing.T, dice *rand.Rand) {
 	t.Logf("%d swaps asked, %d frames, %d camera losses, the last: %+v", asked, p.stats.in.Load(), p.stats.losses.Load(), lastInfo(t, o).Swap)
 }
 
+// TestTrialBeginsAnewAtAnotherSize: the camera comes back with another size
+// while new networks are on trial, and there they fail.
+func TestTrialBeginsAnewAtAnotherSize(t *testing.T) {
+	l, o := &ledger{t: t}, &outbox{}
+	p := testPipeline(t, testConfig(t, func(c *Config) { c.Camera.Source = capture.V4L2 }), l.output(o))
+	var luma atomic.Uint32
+	var unplug atomic.Bool
+	luma.Store(100)
+	var size image.Point
+	p.open = func(_ context.Context, c capture.Config) (*capture.Camera, error) {
+		if size.X == 0 {
+			size = image.Pt(32, 32)
+		} else {
+			size = image.Pt(64, 48)
+			luma.Store(250)
+		}
+		camera := shown(c, size, &luma, 20*time.Millisecond)
+		return capture.New(capture.Camera{Config: c, Granted: camera.Granted}, func(ctx context.Context, f *capture.Frame) error {
+			if unplug.CompareAndSwap(true, false) {
+				return errors.New("unplugged")
+			}
+			return camera.Read(ctx, f)
+		}, camera.Close), nil
+	}
+	before := p.networks()
+	_, end := started(t, p)
+	eventually(t, "frames", func() bool { return l.last.Load() > 3 })
+	p.swap(swapRequest{stage: staged(pair(t, plusOneDies, "")), why: "test"})
+	state := func(s string) func() bool {
+		return func() bool { i := lastInfo(t, o); return i.Swap != nil && i.Swap.State == s }
+	}
+	eventually(t, "the trial", state(swapOnTrial))
+	unplug.Store(true)
+	eventually(t, "the roll-back", state(swapRolledBack))
+	n := l.last.Load()
+	eventually(t, "frames of the new size", func() bool { return l.last.Load() > n+3 && p.current.Load().size == image.Pt(64, 48) })
+	if p.networks() != before {
+		t.Error("the old networks are not in force")
+	}
+	end()
+}
+
 // TestSwapBeforeTheCamera changes what the first session will be opened with.
 func TestSwapBeforeTheCamera(t *testing.T) {
 	o := &outbox{}
