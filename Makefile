@@ -85,17 +85,21 @@ test-vm: deps lib build ## the package in a virtual machine with real camera dri
 smoke: deps-test lib build ## start the demo, count its frames, end it by Ctrl-C
 	@scripts/smoke.sh
 
-test-train: ## the training code's own tests (Python with torch)
-	cd train && python3 -m unittest discover -p '*test*.py'
+test-train: lib ## the training code's own tests (Python with torch)
+	@GO=$(GO) PYTHON=$(PYTHON) scripts/deps.sh evaluate
+	@$(WITH_LIB) cd train && $(PYTHON) -m unittest discover -p '*test*.py'
 
 evaluate: lib ## measure the networks, write the card: PHOTOS=DIR PAIRS=DIR EVALUATE='--only gain'
-	@scripts/evaluate-deps.sh
+	@GO=$(GO) PYTHON=$(PYTHON) scripts/deps.sh evaluate
+	@scripts/brisque.sh
 	@$(WITH_LIB) cd train && $(PYTHON) evaluate.py --photos $(abspath $(or $(PHOTOS),build/train-data/photos)) $(if $(PAIRS),--pairs $(abspath $(PAIRS))) $(EVALUATE)
 
 train-data: ## photographs and fonts to train on, out of Debian's packages, into build/train-data/photos
+	@GO=$(GO) PYTHON=$(PYTHON) scripts/deps.sh train
 	@scripts/train-data.sh
 
 train: ## train from nothing and export: MINUTES=360, also SIZE=s|m OUT=models CHECKPOINTS=build/train PHOTOS=DIR PAIRS=DIR FLAGS=...
+	@GO=$(GO) PYTHON=$(PYTHON) scripts/deps.sh train
 	@MINUTES=$(MINUTES) SIZE=$(SIZE) OUT=$(OUT) CHECKPOINTS=$(CHECKPOINTS) PHOTOS=$(PHOTOS) PAIRS=$(PAIRS) FLAGS="$(FLAGS)" PYTHON=$(PYTHON) scripts/train.sh
 
 clean: ## remove what was built; lib/ stays, it is slow to fetch

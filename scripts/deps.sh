@@ -1,6 +1,7 @@
 #!/bin/sh
-# deps.sh [test]: installs the system packages that are missing for running sharpend, and with
-# "test" those for its tests; where it may not, it says what to install and fails.
+# deps.sh [test|train|evaluate]: installs the system packages that are missing for running sharpend,
+# and with "test" those for its tests, with "train" those for training, with "evaluate" those for
+# measuring networks; where it may not, it says what to install and fails.
 set -eu
 
 go=${GO:-go}
@@ -25,8 +26,24 @@ has pkg-config || need pkg-config
 test -e /usr/include/turbojpeg.h || pkg-config --exists libturbojpeg 2>/dev/null || need libturbojpeg0-dev
 has mosquitto_sub || need mosquitto-clients
 test -n "${SHARPEND_ONNXRUNTIME:-}" || test -e lib/libonnxruntime.so.1 || has npm || need npm
-if [ "${1:-}" = test ]; then
+python=${PYTHON:-/usr/bin/python3}
+imports() { "$python" -c "import $1" 2>/dev/null; }
+case "${1:-}" in
+test)
 	has mosquitto || test -x /usr/sbin/mosquitto || need mosquitto
+	;;
+train | evaluate)
+	imports torch || need python3-torch
+	imports cv2 || need python3-opencv
+	imports onnx || need python3-onnx
+	imports PIL || need python3-pil
+	;;
+esac
+if [ "${1:-}" = evaluate ]; then
+	imports matplotlib || need python3-matplotlib
+	imports apriltag || need python3-apriltag
+	imports zbar || need python3-zbar
+	has tesseract || need tesseract-ocr
 fi
 [ -n "$packages" ] || exit 0
 

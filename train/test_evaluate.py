@@ -301,7 +301,7 @@ class Tasks(unittest.TestCase):
     def test_scenes_are_read_before_they_are_shaken(self):
         reader = tasks.Reader()
         if not {"tag", "qr"} <= set(reader.kinds()) or not tasks.have("PIL") or not tasks.have("matplotlib"):
-            self.skipTest("readers missing: scripts/evaluate-deps.sh")
+            self.skipTest("readers missing: make test-train installs them")
         soft = [cv2.GaussianBlur(i, (0, 0), 20) for i in Scenes.images]
         for i in range(3):
             image, things = tasks.scene(soft, i)
