@@ -100,6 +100,7 @@ type frames struct {
 	retired   chan struct{} // closed: no frame is to be taken any more
 	closing   sync.Once
 	trial     *trial // nil: nothing stands behind this set
+	refit     bool   // stands in while the reader opens a session of another size
 }
 
 // take is the next free frame, nil once the set is retired.

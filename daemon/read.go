@@ -155,17 +155,21 @@ func (p *pipeline) refit(old *frames, camera *capture.Camera) error {
 	if t := old.trial; t != nil && t.end(errAnotherSize) {
 		n = t.networks // the trial begins anew at this size
 	}
+	// From here on no swap can build on the old set: it waits for the new one.
+	between := noFrames(n)
+	between.refit = true
+	defer between.close()
+	if !p.current.CompareAndSwap(old, between) {
+		return nil // other networks came into force meanwhile
+	}
 	old.close()
 	set, err := p.newSet(n, sizeOf(camera), camera.HasTruth)
 	if err != nil {
 		return err
 	}
 	p.stats.ready.CompareAndSwap(0, residentBytes())
-	if !p.current.CompareAndSwap(old, set) {
-		set.close() // other networks came into force meanwhile
-		return nil
-	}
 	p.predictorOpened(set.predictor)
+	p.current.Store(set)
 	return nil
 }
 

@@ -110,6 +110,13 @@ func (p *pipeline) swapOne(ctx context.Context, r swapRequest) error {
 func (p *pipeline) install(ctx context.Context, r swapRequest, staged *networks) (old, set *frames, next *refinery, err error) {
 	for ctx.Err() == nil {
 		old = p.current.Load()
+		if old.refit {
+			select {
+			case <-old.retired: // the reader has put a new set in force
+			case <-ctx.Done():
+			}
+			continue
+		}
 		n := old.networks
 		if staged != nil {
 			n = staged

@@ -390,7 +390,7 @@ func TestTrialBeginsAnewAtAnotherSize(t *testing.T) {
 			size = image.Pt(64, 48)
 			luma.Store(250)
 		}
-		camera := shown(c, size, &luma, 20*time.Millisecond)
+		camera := shown(c, size, &luma, 100*time.Millisecond) // the trial takes 3 s
 		return capture.New(capture.Camera{Config: c, Granted: camera.Granted}, func(ctx context.Context, f *capture.Frame) error {
 			if unplug.CompareAndSwap(true, false) {
 				return errors.New("unplugged")
