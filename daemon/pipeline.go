@@ -225,7 +225,7 @@ func (p *pipeline) refine(ctx context.Context) {
 			k.release()
 			continue
 		}
-		p.toKeyframe.give(ctx, k)
+		p.deliver(ctx, k)
 	}
 }
 

@@ -43,6 +43,29 @@ func (k *keyframe) inherit(old keyframe) {
 	}
 }
 
+// deliver hands a finished keyframe to the publisher. What somebody asked for
+// is not displaced: another waits for its turn, or gives way if nobody asked.
+func (p *pipeline) deliver(ctx context.Context, k *frame) {
+	select {
+	case old := <-p.toKeyframe.slot:
+		if old.key.reason != infer.ReasonRequest {
+			p.toKeyframe.drop(old)
+			break
+		}
+		p.toKeyframe.slot <- old // only this goroutine sends
+		if k.key.reason != infer.ReasonRequest {
+			p.toKeyframe.drop(k)
+			return
+		}
+	default:
+	}
+	select {
+	case p.toKeyframe.slot <- k:
+	case <-ctx.Done():
+		p.toKeyframe.drop(k)
+	}
+}
+
 // A chooser decides which frames are keyframes; zero value ready.
 type chooser struct {
 	last      infer.Last
