@@ -181,7 +181,7 @@ func TestNotifiesSystemd(t *testing.T) {
 // A stage that hangs on one piece of work is no longer fed for.
 func TestStuckStageStarvesTheWatchdog(t *testing.T) {
 	for stage, jam := range map[string]func(t *testing.T, p *pipeline, after func() bool){
-		"predictor": func(t *testing.T, _ *pipeline, _ func() bool) { t.Setenv("SHARPEND_DEBUG_FREEZE", "300ms") },
+		"predictor": func(t *testing.T, _ *pipeline, _ func() bool) { t.Setenv("SHARPEND_DEBUG_FREEZE", "2s") },
 		"publisher": func(_ *testing.T, p *pipeline, after func() bool) {
 			p.out.publish = func(string, byte, bool, []byte) (bool, error) { stopAfter(after); return true, nil }
 		},
