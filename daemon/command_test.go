@@ -39,7 +39,7 @@ func TestExitStatus(t *testing.T) {
 		{"run -c none.yaml", 1, "none.yaml: no such file"},
 		{"check -c " + bad, 1, bad + ":1:1: nmae: unknown key; did you mean name?"},
 		{"check -c " + noModel, 1, "models.predictor"},
-		{"check -c ../configs/demo.yaml", 0, "steps: 4"},
+		{"check -c ../configs/demo.yaml", 0, "steps: 2"},
 		{"check -c ../configs/demo.yaml --steps 7", 0, "steps: 7"},
 		{"check -c ../configs/demo.yaml --steps -7", 1, "refine.steps"},
 		{"image one", 2, "want IN and OUT"},

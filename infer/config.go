@@ -54,7 +54,7 @@ func (p *Prediction) Validate(fault func(key, format string, args ...any)) {
 // Default is the configuration of an absent refine section.
 func Default() Config {
 	return Config{
-		Steps:     4,
+		Steps:     2,
 		Samples:   1,
 		Seed:      1,
 		Threads:   1,

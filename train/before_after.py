@@ -12,7 +12,7 @@ import numpy as np
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PARTS = {62: (150, 140, 300, 190), 123: (100, 150, 300, 190)}  # frame: x, y, width, height
-COLUMNS = ('camera', 'predicted', 'refined, 4 steps', 'truth')
+COLUMNS = ('camera', 'predicted', 'refined, 2 steps', 'truth')
 
 
 def sharpen(picture, folder, *flags):
@@ -28,7 +28,7 @@ def row(clip, folder, n, part):
     camera = clip.read()[1]
     truth = cv2.imread(str(ROOT / f'clips/sharp_{n:04d}.jpg'))
     x, y, w, h = part
-    pictures = camera, sharpen(camera, folder, '--predict-only'), sharpen(camera, folder, '--steps', '4'), truth
+    pictures = camera, sharpen(camera, folder, '--predict-only'), sharpen(camera, folder, '--steps', '2'), truth
     return np.hstack([p[y:y + h, x:x + w] for p in pictures])
 
 

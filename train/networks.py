@@ -1,5 +1,6 @@
 """The exported files as functions of pictures, as the daemon uses them. A picture is (y, cb, cr), uint8."""
 import dataclasses
+import os
 
 import numpy as np
 
@@ -38,16 +39,13 @@ class Networks:
     def __init__(self, predictor, denoiser=None, threads=1):
         self.predictor = ort.Graph(predictor, threads)
         self.denoiser = ort.Graph(denoiser, threads) if denoiser else None
+        self.name = os.path.splitext(os.path.basename(denoiser or predictor))[0]
         if denoiser:
             meta, of = self.denoiser.metadata, self.predictor.metadata["predictor_id"]
             if meta["predictor_id"] != of:
                 raise ValueError(f"{denoiser} belongs to predictor {meta['predictor_id']}, not to {predictor}, {of}")
             luma, chroma = float(meta["residual_scale_luma"]), float(meta["residual_scale_chroma"])
             self.scale = luma, chroma, chroma
-
-    @property
-    def name(self):
-        return (self.denoiser or self.predictor).metadata["name"]
 
     def metadata(self):
         return [g.metadata for g in (self.predictor, self.denoiser) if g]
