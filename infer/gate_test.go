@@ -269,7 +269,9 @@ func BenchmarkGate(b *testing.B) {
 	b.Run("resting", func(b *testing.B) {
 		var g Gate
 		for b.Loop() {
-			g.Judge(0.97, rests)
+			if g.Judge(0.97, rests) != Skip {
+				g.Learn(rests, rests)
+			}
 		}
 	})
 	b.Run("moving", func(b *testing.B) {
