@@ -165,7 +165,7 @@ func (b *bench) session(ctx context.Context) (benchLoop, error) {
 		return benchLoop{}, err
 	}
 	defer p.close()
-	f := p.nextFree()
+	f := p.nextFree(context.Background())
 	defer f.release()
 	b.camera, b.provider = camera.Granted, f.set.predictor.Provider()
 	if err := camera.Read(ctx, &f.Frame); err != nil {

@@ -98,7 +98,7 @@ func predictOne(t *testing.T, c *Config, in *image.YCbCr) *image.YCbCr {
 		t.Fatal(err)
 	}
 	defer p.close()
-	f := p.nextFree()
+	f := p.nextFree(context.Background())
 	defer f.release()
 	showOnly(f.Image, in)
 	if err := p.predictFrame(f); err != nil {

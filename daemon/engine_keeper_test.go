@@ -74,7 +74,7 @@ func fakeEngine(how, dir string) error {
 	}
 	switch how {
 	case "half":
-		_ = os.WriteFile(path, []byte("hal"), 0o600)
+		_ = os.WriteFile(path, fmt.Append(nil, os.Getpid()), 0o600)
 		time.Sleep(time.Hour)
 	case "slow":
 		time.Sleep(500 * time.Millisecond)
@@ -274,21 +274,22 @@ func TestHalfAnEngine(t *testing.T) {
 	dir, how := t.TempDir(), atomic.Value{}
 	how.Store("half")
 	k, asked := testKeeper(dir, "")
-	child := make(chan *exec.Cmd, 2)
 	k.child = func(j engineJob) (*exec.Cmd, error) {
-		cmd := fakeCommand(order{How: how.Load().(string), Cache: dir, Inputs: j.inputs})
-		child <- cmd
-		return cmd, nil
+		return fakeCommand(order{How: how.Load().(string), Cache: dir, Inputs: j.inputs}), nil
 	}
 	supervised(t, k)
 	serve(t, k, withProviders(tensorrt.TensorRT, tensorrt.CPU), tensorrt.CPU)
-	cmd := <-child
+	pid := 0
 	eventually(t, "half an engine", func() bool {
 		found, _ := filepath.Glob(filepath.Join(dir, "*.building", "engine-new", "x.engine"))
-		return len(found) == 1
+		if len(found) == 1 {
+			text, _ := os.ReadFile(found[0])
+			pid, _ = strconv.Atoi(string(text))
+		}
+		return pid > 1
 	})
 	how.Store("succeed")
-	_ = unix.Kill(cmd.Process.Pid, unix.SIGKILL)
+	_ = unix.Kill(pid, unix.SIGKILL)
 	eventually(t, "a failure", func() bool { return firstJob(k).State == jobFailed })
 	if o, err := k.prepare(testModel(tensorrt.PredictorKind), testSize, withProviders(tensorrt.TensorRT, tensorrt.CPU)); err != nil || o.engine != nil {
 		t.Fatalf("half an engine is used: %+v, %v", o, err)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"log/slog"
 	"math"
 	"os"
@@ -50,7 +51,7 @@ func testGate(t *testing.T, c *Config) (*gatekeeper, *capture.Camera) {
 // may change it before, and says whether somebody asked for it.
 func (g *gatekeeper) next(t *testing.T, camera *capture.Camera, change func(*frame) bool) (r passed) {
 	t.Helper()
-	f := g.nextFree()
+	f := g.nextFree(context.Background())
 	if err := g.readFrame(t.Context(), camera, f, new(sequence)); err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +73,7 @@ func pass(t *testing.T, c *Config, from, n int) (all []passed) {
 	t.Helper()
 	g, camera := testGate(t, c)
 	for range from {
-		f := g.nextFree()
+		f := g.nextFree(context.Background())
 		if err := g.readFrame(t.Context(), camera, f, new(sequence)); err != nil {
 			t.Fatal(err)
 		}

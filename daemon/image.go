@@ -214,7 +214,7 @@ func (s *sharpener) sharpen(ctx context.Context, j job, quality int) (string, er
 	if err := s.fit(camera); err != nil {
 		return "", fmt.Errorf("%s: %w", j.in, err)
 	}
-	f := s.nextFree()
+	f := s.nextFree(context.Background())
 	defer f.release()
 	infer.Copy(f.Image, original.planes)
 	f.key, f.Time = keyframe{asked: s.settings()}, time.Now()

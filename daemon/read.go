@@ -56,7 +56,10 @@ func (p *pipeline) readCamera(ctx context.Context, config *capture.Config, wait 
 	count, again := sequence{}, p.stats.in.Load() > 0
 	for first := true; ; first = false {
 		p.vitals.reader.begin()
-		f := p.nextFree()
+		f := p.nextFree(ctx)
+		if f == nil {
+			return ctx.Err()
+		}
 		if err := p.readFrame(ctx, camera, f, &count); err != nil {
 			f.release()
 			return err
@@ -127,13 +130,16 @@ func (s *sequence) missing(f *frame) uint64 {
 	return gap
 }
 
-// nextFree is a free frame of the set in force: this is where a swap takes effect.
-func (p *pipeline) nextFree() *frame {
-	for {
+// nextFree is a free frame of the set in force: this is where a swap takes
+// effect. nil when the context is done: a trial that is cut short by it retires
+// the set in force, too.
+func (p *pipeline) nextFree(ctx context.Context) *frame {
+	for ctx.Err() == nil {
 		if f := p.current.Load().take(); f != nil {
 			return f
 		}
 	}
+	return nil
 }
 
 // fit puts frames of the camera's size in force.
