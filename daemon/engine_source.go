@@ -2,6 +2,8 @@ package main
 
 import (
 	"image"
+	"maps"
+	"slices"
 
 	"sharpend/tensorrt"
 	"sharpend/tensorrt/engines"
@@ -27,6 +29,15 @@ func (c *Config) engineSource() (*engineSource, error) {
 	}
 	s.cache, err = c.Engines.Open()
 	return s, err
+}
+
+// onTensorRT are the files of the models that may run on TensorRT, by kind.
+func (c *Config) onTensorRT() map[string]string {
+	paths := map[string]string{tensorrt.PredictorKind: c.Models.Predictor, tensorrt.DenoiserKind: c.Models.Denoiser}
+	maps.DeleteFunc(paths, func(kind, path string) bool {
+		return path == "" || !slices.Contains(c.Runtime.ProvidersFor(kind), tensorrt.TensorRT)
+	})
+	return paths
 }
 
 // inputs are what the engine of a model depends on. size is padded.

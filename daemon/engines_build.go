@@ -7,7 +7,6 @@ import (
 	"image"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -76,9 +75,8 @@ func (b *builder) choose(model, size string) error {
 
 // buildAll builds what is not there yet.
 func (b *builder) buildAll(ctx context.Context) (err error) {
-	b.kinds = slices.DeleteFunc(b.kinds, func(kind string) bool {
-		return kind == tensorrt.DenoiserKind && b.Models.Denoiser == "" || !slices.Contains(b.Runtime.ProvidersFor(kind), tensorrt.TensorRT)
-	})
+	paths := b.onTensorRT()
+	b.kinds = slices.DeleteFunc(b.kinds, func(kind string) bool { return paths[kind] == "" })
 	if len(b.kinds) == 0 {
 		return errors.New("there is nothing to build: runtime.providers names no tensorrt for these models")
 	}
@@ -97,7 +95,7 @@ func (b *builder) buildAll(ctx context.Context) (err error) {
 		return err
 	}
 	for _, kind := range b.kinds {
-		if err := b.build(ctx, kind); err != nil {
+		if err := b.build(ctx, kind, paths[kind]); err != nil {
 			return fmt.Errorf("%s: %w", kind, err)
 		}
 	}
@@ -123,8 +121,7 @@ func (b *builder) findSize(ctx context.Context) error {
 }
 
 // build builds one engine.
-func (b *builder) build(ctx context.Context, kind string) error {
-	path := map[string]string{tensorrt.PredictorKind: b.Models.Predictor, tensorrt.DenoiserKind: b.Models.Denoiser}[kind]
+func (b *builder) build(ctx context.Context, kind, path string) error {
 	m, err := tensorrt.LoadModel(path, kind)
 	if err != nil {
 		return err
@@ -141,7 +138,7 @@ func (b *builder) build(ctx context.Context, kind string) error {
 	// Nothing interrupts TensorRT, so a signal ends the process, which is all that a build needs for its end.
 	stop := context.AfterFunc(ctx, func() {
 		b.say("interrupted: nothing is kept of the unfinished engine")
-		os.RemoveAll(filepath.Join(b.source.cache.Dir(), j.key+".building"))
+		b.source.cache.Abandon(j.key)
 		os.Exit(1)
 	})
 	defer stop()

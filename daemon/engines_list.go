@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"image"
 	"log/slog"
-	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -226,10 +225,7 @@ func (c *Config) users() (list []user, err error) {
 	if err != nil {
 		return nil, err
 	}
-	for kind, path := range map[string]string{tensorrt.PredictorKind: c.Models.Predictor, tensorrt.DenoiserKind: c.Models.Denoiser} {
-		if path == "" || !slices.Contains(c.Runtime.ProvidersFor(kind), tensorrt.TensorRT) {
-			continue
-		}
+	for kind, path := range c.onTensorRT() {
 		m, err := tensorrt.LoadModel(path, kind)
 		if err != nil {
 			return nil, err

@@ -95,6 +95,10 @@ func (c *Cache) build(key string, b Build) (*Manifest, error) {
 	return m, syncDir(c.dir)
 }
 
+// Abandon removes what this process's build has written so far, before the
+// process ends in the middle of it.
+func (c *Cache) Abandon(key string) { os.RemoveAll(c.path(key, stagingSuffix)) }
+
 // runTwice builds, then loads what was built from the folder dir, where it was
 // not built, as later from its place in the cache. Loading must not change it.
 func runTwice(dir, timing string, run func(dir, timing string) error) ([]File, error) {
