@@ -54,7 +54,7 @@ depmod -b kernel "$kernel" 2>/dev/null
 cp "kernel/boot/vmlinuz-$kernel" done/vmlinuz
 
 step "initramfs"
-mkdir -p initrd/{bin,dev,proc,sys,root,modules}
+mkdir -p initrd/{bin,dev,proc,sys,disk,modules}
 cp "$(command -v busybox)" initrd/bin/
 number=10
 for module in crc32c_generic virtio_pci virtio_blk ext4; do # ext4 asks for crc32c at run time only
@@ -68,9 +68,9 @@ b=/bin/busybox
 $b mount -t devtmpfs d /dev; $b mount -t proc p /proc; $b mount -t sysfs s /sys
 for m in $($b ls /modules); do $b insmod /modules/$m; done
 n=0; while [ ! -b /dev/vda ] && [ $n -lt 200 ]; do $b sleep 0.1; n=$((n+1)); done
-$b mount -t ext4 -o rw,noatime /dev/vda /root || exec $b poweroff -f
-$b umount /sys /proc; $b mount --move /dev /root/dev
-exec $b switch_root /root /sbin/init
+$b mount -t ext4 -o rw,noatime /dev/vda /disk || exec $b poweroff -f
+$b umount /sys /proc; $b mount --move /dev /disk/dev
+exec $b switch_root /disk /sbin/init
 INIT
 chmod +x initrd/init
 (cd initrd && find . | cpio -o -H newc --quiet) >done/initrd
